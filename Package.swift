@@ -1,0 +1,84 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// Warnings are errors where nobody looks at them: in CI.
+let strict: [SwiftSetting] = Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+/// Kernels are compiled with optimization in debug builds too, or the tests would take minutes. Contraction into fused
+/// multiply-adds is off: the compiler must not change what the scalar references compute.
+let kernelFlags: [CSetting] = [.unsafeFlags(["-O3", "-ffp-contract=off", "-Wall", "-Wextra"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+}
+
+let package = Package(
+    name: "brokerside",
+    products: [.executable(name: "brokerside", targets: ["brokerside"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // Floor 0
+        .target(name: "CKernels", cSettings: kernelFlags),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        .target(
+            name: "CJPEG", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])],
+            linkerSettings: [.linkedLibrary("jpeg")]),
+        // Floor 1
+        library("Tensors"),
+        library("Streaming"),
+        // Floor 2
+        library("MQTT", ["Streaming", "CMosquitto"]),
+        library("Vision", ["Tensors", "CJPEG"]),
+        library("Telemetry", ["Streaming"]),
+        library("Anomaly"),
+        library("Alerts"),
+        library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
+        library("ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
+        library("Simulation", ["Tensors", "Vision"]),
+        // Floor 3
+        library("ModelCompression", ["Inference", "ModelGraph", "Tensors"]),
+        library(
+            "Pipeline",
+            [
+                "Streaming", "Tensors", "MQTT", "Vision", "Telemetry", "Anomaly", "Alerts", "ModelGraph", "ONNX",
+                "Inference",
+                .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        // Floor 4
+        .executableTarget(
+            name: "brokerside",
+            dependencies: [
+                "Pipeline", "ModelCompression", "Simulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: ["Pipeline", "ModelCompression", "Simulation"], swiftSettings: strict),
+        // Tests
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        tests("Streaming", ["Streaming"]),
+        tests("MQTT", ["MQTT", "Streaming"]),
+        tests("Vision", ["Vision", "Tensors"]),
+        tests("Telemetry", ["Telemetry", "Streaming"]),
+        tests("Anomaly", ["Anomaly"]),
+        tests("Alerts", ["Alerts"]),
+        tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX"]),
+        tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression"]),
+        tests("Simulation", ["Simulation", "Vision"]),
+        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
