@@ -117,12 +117,13 @@ class Detector(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(conv(3, 16, 2), conv(16, 16, 2))
-        self.stage8 = nn.Sequential(conv(16, 32, 2), conv(32, 32), conv(32, 32))
+        self.stage8 = nn.Sequential(conv(16, 32, 2), conv(32, 32))
         self.stage16 = nn.Sequential(conv(32, 64, 2), conv(64, 64))
         self.stage32 = nn.Sequential(conv(64, 96, 2), conv(96, 96))
         self.down16 = conv(96, 64, kernel=1)
         self.down8 = conv(64, 32, kernel=1)
-        self.heads = nn.ModuleList(conv(width, 32) for width in (32, 64, 96))
+        self.box_heads = nn.ModuleList(conv(width, 32) for width in (32, 64, 96))
+        self.score_heads = nn.ModuleList(conv(width, 32) for width in (32, 64, 96))
         self.boxes = nn.ModuleList(nn.Conv2d(32, 4, 1) for _ in STRIDES)
         self.scores = nn.ModuleList(nn.Conv2d(32, 1 + len(CLASSES), 1) for _ in STRIDES)
         for layer in self.scores:
@@ -136,8 +137,7 @@ class Detector(nn.Module):
         sixteen = sixteen + F.interpolate(self.down16(thirtytwo), scale_factor=2, mode="nearest")
         eight = eight + F.interpolate(self.down8(sixteen), scale_factor=2, mode="nearest")
         for index, feature in enumerate((eight, sixteen, thirtytwo)):
-            head = self.heads[index](feature)
-            yield self.boxes[index](head), self.scores[index](head)
+            yield self.boxes[index](self.box_heads[index](feature)), self.scores[index](self.score_heads[index](feature))
 
     def forward(self, x):
         """[N, 3, HEIGHT, WIDTH] in 0...1 to [N, cells, 5 + classes]."""
@@ -217,11 +217,11 @@ def loss_of(model, images, batch_objects):
         classes = torch.zeros(len(sample), len(CLASSES))
         classes[torch.arange(len(sample)), torch.from_numpy(truth[:, 0]).long()] = 1
         class_loss = F.binary_cross_entropy_with_logits(logits[sample, cell, 1:], classes, reduction="sum") / positives
-        # Objectness says how well the box fits, so that the best of neighbouring cells survives.
-        wanted[sample, cell, 0] = (0.25 + 0.75 * iou.detach().clamp(0, 1)) ** 0.5
+        # Objectness says how well the box fits, so that the best of neighbouring cells survives: 0.5 at an overlap of 0.55.
+        wanted[sample, cell, 0] = ((iou.detach() - 0.25) / 0.6).clamp(0, 1)
     asked = torch.from_numpy((assigned > -2).astype(np.float32))
     object_loss = F.binary_cross_entropy_with_logits(logits[..., 0], wanted[..., 0], reduction="none")
-    return 3 * box_loss + class_loss + (object_loss * asked).sum() / positives
+    return 4 * box_loss + class_loss + (object_loss * asked).sum() / positives
 
 
 # --- Judgement ------------------------------------------------------------------------------------------------------
@@ -359,8 +359,8 @@ if __name__ == "__main__":
     parser.add_argument("--brokerside", help="the program that exports frames; without it they are already in --work")
     parser.add_argument("--work", default="training", help="directory for exported frames")
     parser.add_argument("--output", default="detector.onnx")
-    parser.add_argument("--frames", type=int, default=5000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--threshold", type=float, default=0.5)

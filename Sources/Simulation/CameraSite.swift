@@ -67,7 +67,8 @@ package enum CameraSite: String, CaseIterable, Sendable {
             ]
         case .street:
             [
-                Lane(.vehicle([.car, .estate, .van]), from: Position(-17, 0, 11), to: Position(17, 0, 11), every: 6...14),
+                Lane(
+                    .vehicle([.car, .estate, .van]), from: Position(-17, 0, 11), to: Position(17, 0, 11), every: 6...14),
                 Lane(
                     .vehicle([.car, .estate, .van, .truck]), from: Position(20, 0, 14.6), to: Position(-20, 0, 14.6),
                     every: 6...15),
@@ -87,7 +88,8 @@ package enum CameraSite: String, CaseIterable, Sendable {
                     to: Position(8.5, CameraSite.beltMetres, 7.8), every: 4...10),
                 Lane(.parcel, at: Position(-2.6, 0, 5.0), every: 9...28),
                 Lane(.parcel, at: Position(1.2, 0, 4.8), every: 10...30),
-                Lane(.vehicle([.van, .truck, .car]), from: Position(-16, 0, 12), to: Position(16, 0, 12), every: 12...26),
+                Lane(
+                    .vehicle([.van, .truck, .car]), from: Position(-16, 0, 12), to: Position(16, 0, 12), every: 12...26),
             ]
         }
     }

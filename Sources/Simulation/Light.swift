@@ -29,11 +29,11 @@ struct Light {
         let direction = normalized(SIMD3(sinf(azimuth), max(0.55, elevation * 1.3), -0.45))
         // Low sun is warm, lamps at night are yellowish, an overcast sky is cold.
         let warm = max(0, 1 - abs(elevation) * 3)
-        let brightness = (0.46 + 0.62 * day) * (1 - 0.14 * cloud)
+        let brightness = (0.52 + 0.54 * day) * (1 - 0.14 * cloud)
         let tint = Colour(1 + 0.10 * warm, 1, 1 - 0.14 * warm + 0.05 * cloud)
         return Light(
             direction: direction, ambient: 0.78 - 0.12 * sunny, diffuse: 0.14 + 0.36 * sunny,
-            shadow: 0.14 + 0.36 * sunny, gain: tint * brightness, noise: 2 + 4.5 * (1 - day))
+            shadow: 0.14 + 0.36 * sunny, gain: tint * brightness, noise: 2 + 3.5 * (1 - day))
     }
 
     /// Under ceiling lamps that flicker by `flicker` (relative).

@@ -24,7 +24,8 @@ struct Person {
         heightMetres = random.uniform(1.52...1.92)
         girth = random.uniform(0.9...1.22)
         skin = random.pick([
-            Colour(236, 196, 170), Colour(214, 164, 130), Colour(168, 118, 86), Colour(110, 76, 56), Colour(226, 180, 150),
+            Colour(236, 196, 170), Colour(214, 164, 130), Colour(168, 118, 86), Colour(110, 76, 56),
+            Colour(226, 180, 150),
         ])
         hair = random.pick([Colour(40, 32, 28), Colour(84, 58, 38), Colour(150, 116, 70), Colour(120, 120, 122)])
         coat = Person.cloth(&random)
@@ -111,7 +112,8 @@ struct Person {
         let h = heightMetres
         let side = SIMD3(heading.z, 0, -heading.x)
         return [
-            foot + side * (0.09 * h), foot - side * (0.09 * h), foot + heading * (0.14 * h), foot - heading * (0.14 * h),
+            foot + side * (0.09 * h), foot - side * (0.09 * h), foot + heading * (0.14 * h),
+            foot - heading * (0.14 * h),
             foot + side * (0.13 * h) + SIMD3(0, 0.8 * h, 0), foot - side * (0.13 * h) + SIMD3(0, 0.8 * h, 0),
             foot + heading * (0.1 * h) + SIMD3(0, 0.6 * h, 0), foot - heading * (0.1 * h) + SIMD3(0, 0.6 * h, 0),
             foot + SIMD3(0, h, 0),

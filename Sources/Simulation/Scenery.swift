@@ -178,7 +178,8 @@ struct ScenePainter {
         return [
             Scenery.Prop(position: Position(5.8, 0, 13.9)) { brush in
                 Prism(
-                    centre: Position(5.8, 0, 14.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 1.6, width: 0.7,
+                    centre: Position(5.8, 0, 14.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 1.6,
+                    width: 0.7,
                     bottom: 0, top: 1.0
                 ).draw(hedge, with: brush, grain: 18)
             },
@@ -234,14 +235,17 @@ struct ScenePainter {
         var props = [
             Scenery.Prop(position: Position(5.6, 0, 10.9)) { brush in
                 let body = Prism(
-                    centre: Position(6.2, 0, 11.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 2, width: 1.8,
+                    centre: Position(6.2, 0, 11.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 2,
+                    width: 1.8,
                     bottom: 0, top: 2.3)
                 body.draw(booth, with: brush)
-                for face in [Prism.Face.front, .back, .left, .right] where body.isVisible(face, from: brush.projection) {
+                for face in [Prism.Face.front, .back, .left, .right] where body.isVisible(face, from: brush.projection)
+                {
                     brush.fill(face: body.patch(face, u: 0.12...0.88, v: 0.12...0.52), Colour(92, 108, 120), fade: 0.6)
                 }
                 Prism(
-                    centre: Position(6.2, 0, 11.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 2.4, width: 2.2,
+                    centre: Position(6.2, 0, 11.2), along: SIMD3(1, 0, 0), across: SIMD3(0, 0, 1), length: 2.4,
+                    width: 2.2,
                     bottom: 2.3, top: 2.5
                 ).draw(roof, with: brush)
             }
@@ -327,7 +331,9 @@ struct ScenePainter {
         for x in [-8.2, -3.2, 1.8, 6.8] as [Float] {
             wall((x - 0.2)...(x + 3.2), 0...3.4, z: 13.98, Colour(40, 42, 44))
             wall(x...(x + 3), 0...3.2, z: 13.97, door)
-            for y in stride(from: Float(0.4), to: 3.2, by: 0.45) { wall(x...(x + 3), y...(y + 0.05), z: 13.96, door * 0.85) }
+            for y in stride(from: Float(0.4), to: 3.2, by: 0.45) {
+                wall(x...(x + 3), y...(y + 0.05), z: 13.96, door * 0.85)
+            }
         }
         // Racks at both sides.
         for side in [-1, 1] as [Float] {

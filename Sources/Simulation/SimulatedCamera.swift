@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Darwin
-#endif
+import Vision
 
 /// What the scenes show. Raw values are the class indices of the demo detector.
 package enum ObjectClass: Int, CaseIterable, Sendable {
@@ -18,31 +14,6 @@ package enum ObjectClass: Int, CaseIterable, Sendable {
     }
 }
 
-/// A box in pixels of the frame.
-package struct Box: Sendable, Equatable {
-    package var x: Float
-    package var y: Float
-    package var width: Float
-    package var height: Float
-
-    package init(x: Float, y: Float, width: Float, height: Float) {
-        self.x = x
-        self.y = y
-        self.width = width
-        self.height = height
-    }
-
-    package var area: Float { width * height }
-
-    /// Area of the intersection over area of the union, 0...1.
-    package func overlap(with other: Box) -> Float {
-        let across = min(x + width, other.x + other.width) - max(x, other.x)
-        let down = min(y + height, other.y + other.height) - max(y, other.y)
-        guard across > 0, down > 0 else { return 0 }
-        return across * down / (area + other.area - across * down)
-    }
-}
-
 /// An object as it really is in a frame.
 package struct TrueObject: Sendable, Equatable {
     package let object: ObjectClass
@@ -50,6 +21,12 @@ package struct TrueObject: Sendable, Equatable {
     package let box: Box
     /// Too small, too far out of the frame or too hidden to be asked for: counts neither as found nor as missed.
     package let isIgnored: Bool
+
+    package init(object: ObjectClass, box: Box, isIgnored: Bool = false) {
+        self.object = object
+        self.box = box
+        self.isIgnored = isIgnored
+    }
 }
 
 /// A camera that films one site. From the same site, seed and times come the same pixels.
@@ -84,7 +61,8 @@ package final class SimulatedCamera {
         sensor = Sensor(width: site.format.width)
         traffic = []
         for (index, lane) in site.lanes.enumerated() {
-            traffic.append(Traffic(lane: lane, site: site, random: SplitMix64(seed: self.seed, stream: 100 + UInt64(index))))
+            traffic.append(
+                Traffic(lane: lane, site: site, random: SplitMix64(seed: self.seed, stream: 100 + UInt64(index))))
         }
         startHour = random.uniform(5...20)
         cloudNoise = ValueNoise(random: &random)
@@ -178,7 +156,9 @@ package final class SimulatedCamera {
         }
         for index in traffic.indices {
             traffic[index].advance(to: time)
-            for track in traffic[index].tracks where track.start <= time { add(track, at: time, projection, to: &items) }
+            for track in traffic[index].tracks where track.start <= time {
+                add(track, at: time, projection, to: &items)
+            }
         }
         return items.sorted { $0.depth > $1.depth }
     }
@@ -210,7 +190,8 @@ package final class SimulatedCamera {
             let towards = dot(pose.heading, normalized(SIMD3(-pose.position.x, 0, -pose.position.z)))
             let box = parcel.prism(at: held, heading: turned).corners
             item(
-                .parcel, held, nearer: projection.depth(held) - projection.depth(pose.position) + (towards > -0.35 ? 0.2 : -0.2),
+                .parcel, held,
+                nearer: projection.depth(held) - projection.depth(pose.position) + (towards > -0.35 ? 0.2 : -0.2),
                 shadow: box, strength: 0.6, outline: box
             ) { parcel.draw(at: held, heading: turned, with: $0) }
         case .vehicle(let vehicle):

@@ -21,19 +21,25 @@ struct Vehicle {
     init(random: inout SplitMix64, kinds: [Kind]) {
         kind = random.pick(kinds)
         let base = random.pick([
-            Colour(206, 208, 212), Colour(236, 236, 232), Colour(44, 46, 52), Colour(122, 126, 132), Colour(170, 36, 36),
+            Colour(206, 208, 212), Colour(236, 236, 232), Colour(44, 46, 52), Colour(122, 126, 132),
+            Colour(170, 36, 36),
             Colour(40, 76, 140), Colour(46, 96, 80), Colour(200, 150, 60), Colour(96, 66, 50), Colour(110, 150, 190),
         ])
         colour = base * random.uniform(0.85...1.08)
         cargo = random.pick([
-            Colour(226, 226, 222), Colour(190, 60, 44), Colour(60, 100, 160), Colour(220, 180, 70), Colour(120, 150, 120),
+            Colour(226, 226, 222), Colour(190, 60, 44), Colour(60, 100, 160), Colour(220, 180, 70),
+            Colour(120, 150, 120),
         ])
         hasStripe = random.chance(0.4)
         switch kind {
         case .car:
-            (length, width, height) = (random.uniform(3.9...4.6), random.uniform(1.7...1.85), random.uniform(1.4...1.55))
+            (length, width, height) = (
+                random.uniform(3.9...4.6), random.uniform(1.7...1.85), random.uniform(1.4...1.55)
+            )
         case .estate:
-            (length, width, height) = (random.uniform(4.4...4.9), random.uniform(1.75...1.9), random.uniform(1.5...1.75))
+            (length, width, height) = (
+                random.uniform(4.4...4.9), random.uniform(1.75...1.9), random.uniform(1.5...1.75)
+            )
         case .van:
             (length, width, height) = (random.uniform(4.8...5.6), random.uniform(1.9...2.05), random.uniform(2.0...2.4))
         case .truck:
@@ -61,7 +67,8 @@ struct Vehicle {
         ) -> Prism {
             Prism(
                 centre: centre + heading * offset, along: heading, across: across, length: length,
-                width: width ?? self.width, bottom: bottom, top: top, frontInset: front, backInset: back, sideInset: side)
+                width: width ?? self.width, bottom: bottom, top: top, frontInset: front, backInset: back,
+                sideInset: side)
         }
         // The underside, always dark.
         prism(0, length * 0.9, 0.12, sill + 0.1, width: width * 0.86).draw(Colour(24, 24, 26), with: brush)
