@@ -10,8 +10,7 @@ import Tensors
 package enum ModelLoader {
     /// - Parameter shapes: of inputs with dynamic extents, by name; ONNX only.
     package static func load(path: String, shapes: [String: Shape] = [:]) throws -> Model {
-        if ModelFile.isModelFile(path: path) { return try ModelFile.read(path: path) }
-        return try ONNXFile(path: path).model(ONNXFile.Options(shapes: shapes))
+        throw CocoaError(.fileNoSuchFile)
     }
 
     /// SHA-256 of the file, hexadecimal.
