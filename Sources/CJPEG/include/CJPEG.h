@@ -101,7 +101,7 @@ const char *cjpeg_encoder_message(const cjpeg_encoder *encoder);
 /// One sampling position: between source elements `index` and `index + 1`, the second with weight `fraction` / 32768.
 typedef struct {
     uint32_t index;
-    uint32_t fraction;  ///< 0...32767
+    uint16_t fraction;  ///< 0...32767
 } cjpeg_position;
 
 /// Positions of `count` samples laid evenly over `source` elements, centre on centre, clamped at the borders:
