@@ -70,7 +70,7 @@ let package = Package(
         // Tests
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         tests("Streaming", ["Streaming"]),
-        tests("MQTT", ["MQTT", "Streaming"]),
+        tests("MQTT", ["MQTT", "Streaming", "Simulation"]),
         tests("Vision", ["Vision", "Tensors"]),
         tests("Telemetry", ["Telemetry", "Streaming"]),
         tests("Anomaly", ["Anomaly"]),

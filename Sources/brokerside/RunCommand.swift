@@ -128,7 +128,7 @@ struct RunCommand: ParsableCommand {
 }
 
 /// Waits for SIGTERM or SIGINT. A second signal ends the program at once.
-private final class StopSignal: Sendable {
+private final class StopSignal {
     private let semaphore = DispatchSemaphore(value: 0)
     private let sources: [any DispatchSourceSignal]
 

@@ -50,8 +50,9 @@ private struct ConfigurationParser {
         let known = ["node", "broker", "sources", "models", "pipelines", "results", "http", "log"]
         guard let fields = reader.fields(Place(node: root, path: ""), known: known) else { return nil }
         if let http = fields["http"] { reader.fault(http, "this version serves no HTTP; remove the section") }
-        let node = node(fields["node"])
-        let broker = reader.required(fields, "broker").flatMap { broker($0) }
+        let node = nodeName(fields["node"])
+        var broker: Configuration.BrokerSection?
+        if let place = reader.required(fields, "broker") { broker = brokerSection(place) }
         let sources = named(fields["sources"]) { $0.source($1, $2) }
         let models = named(fields["models"]) { $0.model($1, $2) }
         var pipelines: [Configuration.PipelineSection] = []
@@ -59,8 +60,8 @@ private struct ConfigurationParser {
             pipelines = named(place) { $0.pipeline($1, $2, sources: sources, models: models) }
             if pipelines.isEmpty, reader.faults.isEmpty { reader.fault(place, "at least one pipeline is needed") }
         }
-        let results = results(fields["results"])
-        let log = log(fields["log"])
+        let results = resultsSection(fields["results"])
+        let log = logSection(fields["log"])
         guard reader.faults.isEmpty, let broker else { return nil }
         var configuration = Configuration(
             node: node, broker: broker, sources: sources, models: models, pipelines: pipelines)
@@ -108,7 +109,7 @@ private struct ConfigurationParser {
             }
     }
 
-    private mutating func node(_ place: Place?) -> String {
+    private mutating func nodeName(_ place: Place?) -> String {
         guard let place else { return ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "node" }
         guard let name = reader.string(place) else { return "" }
         if !ConfigurationParser.isName(name) {
@@ -117,7 +118,7 @@ private struct ConfigurationParser {
         return name
     }
 
-    private mutating func broker(_ place: Place) -> Configuration.BrokerSection? {
+    private mutating func brokerSection(_ place: Place) -> Configuration.BrokerSection? {
         let known = ["url", "username", "password", "password_file", "tls", "protocol", "keep_alive"]
         guard let fields = reader.fields(place, known: known), let urlPlace = reader.required(fields, "url"),
             let url = reader.string(urlPlace)
@@ -253,7 +254,7 @@ private struct ConfigurationParser {
             guard let name = reader.string(place) else { return nil }
             if let source = sources.first(where: { $0.name == name }) { return source }
             // A source that is there but has faults of its own is not reported twice.
-            if !reader.faults.contains(where: { $0.path.hasPrefix("sources.\(name)") }) {
+            if !hasFault(in: "sources.\(name)") {
                 reader.fault(place, reader.unknown(name, known: sources.map(\.name), what: "source"))
             }
             return nil
@@ -283,9 +284,7 @@ private struct ConfigurationParser {
         guard let fields = reader.fields(place, known: known), let modelPlace = reader.required(fields, "model"),
             let name = reader.string(modelPlace)
         else { return nil }
-        if !models.contains(where: { $0.name == name }),
-            !reader.faults.contains(where: { $0.path.hasPrefix("models.\(name)") })
-        {
+        if !models.contains(where: { $0.name == name }), !hasFault(in: "models.\(name)") {
             reader.fault(modelPlace, reader.unknown(name, known: models.map(\.name), what: "model"))
         }
         var section = Configuration.DetectSection(model: name)
@@ -377,7 +376,7 @@ private struct ConfigurationParser {
             ? .above(series: series, limit: limit, clear: clear) : .below(series: series, limit: limit, clear: clear)
     }
 
-    private mutating func results(_ place: Place?) -> Configuration.ResultsSection {
+    private mutating func resultsSection(_ place: Place?) -> Configuration.ResultsSection {
         var results = Configuration.ResultsSection()
         guard let place, let fields = reader.fields(place, known: ["prefix", "qos", "report_every", "queue"]) else {
             return results
@@ -394,7 +393,7 @@ private struct ConfigurationParser {
         return results
     }
 
-    private mutating func log(_ place: Place?) -> Configuration.LogSection {
+    private mutating func logSection(_ place: Place?) -> Configuration.LogSection {
         var log = Configuration.LogSection()
         guard let place, let fields = reader.fields(place, known: ["level"]) else { return log }
         log.level = reader.choice(fields["level"], Configuration.LogSection.Level.self) ?? .info
@@ -402,6 +401,10 @@ private struct ConfigurationParser {
     }
 
     // MARK: Small things
+
+    private func hasFault(in path: String) -> Bool {
+        reader.faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
+    }
 
     private mutating func pointer(_ place: Place) -> String? {
         guard case .scalar = place.node, let text = reader.string(place) else {

@@ -18,8 +18,9 @@ struct ConfigurationReader {
     }
 
     mutating func fault(at node: Node, path: String, _ message: String) {
-        let mark = node.mark ?? Mark(line: 1, column: 1)
-        faults.append(ConfigurationFault(line: mark.line, column: mark.column, path: path, message: message))
+        faults.append(
+            ConfigurationFault(
+                line: node.mark?.line ?? 1, column: node.mark?.column ?? 1, path: path, message: message))
     }
 
     mutating func fault(_ place: Place, _ message: String) { fault(at: place.node, path: place.path, message) }

@@ -69,7 +69,10 @@ final class TelemetryStage: Sendable {
             case .failure(let fault): failure = failure ?? fault.rawValue
             }
         }
-        if made.isEmpty { return { delivery.finish(.failed(reason: failure ?? "no_samples")) } }
+        if made.isEmpty {
+            let reason = failure ?? "no_samples"
+            return { delivery.finish(.failed(reason: reason)) }
+        }
         let results = self.results
         let ready = made
         return { results.publish(ready, of: delivery) }

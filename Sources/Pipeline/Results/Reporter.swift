@@ -5,7 +5,9 @@ import Streaming
 import Synchronization
 
 /// Publishes the counters every so often, and touches the health file.
-final class Reporter: Sendable {
+///
+/// `@unchecked Sendable`: the timers are started and cancelled, which any thread may do, and never replaced.
+final class Reporter: @unchecked Sendable {
     private struct Mark {
         var received: [UInt64]
         var at: Instant
