@@ -26,10 +26,10 @@ package struct Fault: Sendable, Equatable {
 
     /// Sizes in standard deviations of the series without faults.
     private static let spikeSize: Float = 12
-    private static let shiftSize: Float = 8
-    private static let driftSize: Float = 12
+    private static let shiftSize: Float = 10
+    private static let driftSize: Float = 14
     private static let driftSeconds: Double = 3
-    private static let noiseSize: Float = 7
+    private static let noiseSize: Float = 9
 
     init(machine: MachineKind, series: String, kind: Kind, start: Double, end: Double, direction: Float) {
         self.machine = machine

@@ -36,7 +36,7 @@ package enum MachineKind: String, CaseIterable, Sendable {
         case .press:
             [
                 Series(
-                    name: "temperature", pointer: "/temp", level: 64, cycle: 0.6, cycleSeconds: 5, noise: 0.25,
+                    name: "temperature", pointer: "/temp", level: 64, cycle: 0.6, cycleSeconds: 2.5, noise: 0.25,
                     load: 0.3),
                 Series(
                     name: "pressure", pointer: "/hydraulics/bar", level: 182, cycle: 6, cycleSeconds: 2.5, noise: 1.2,
@@ -47,12 +47,12 @@ package enum MachineKind: String, CaseIterable, Sendable {
             ]
         case .pump:
             [
-                Series(name: "flow", pointer: "/flow", level: 38, cycle: 0.8, cycleSeconds: 4, noise: 0.35, load: 0.5),
+                Series(name: "flow", pointer: "/flow", level: 38, cycle: 0.8, cycleSeconds: 3, noise: 0.35, load: 0.5),
                 Series(
-                    name: "pressure", pointer: "/pressure/outlet", level: 5.2, cycle: 0.1, cycleSeconds: 4, noise: 0.05,
+                    name: "pressure", pointer: "/pressure/outlet", level: 5.2, cycle: 0.1, cycleSeconds: 3, noise: 0.05,
                     load: 0.06),
                 Series(
-                    name: "current", pointer: "/motor/current", level: 11.5, cycle: 0.2, cycleSeconds: 4, noise: 0.12,
+                    name: "current", pointer: "/motor/current", level: 11.5, cycle: 0.2, cycleSeconds: 3, noise: 0.12,
                     load: 0.2),
             ]
         case .fan:
@@ -62,7 +62,7 @@ package enum MachineKind: String, CaseIterable, Sendable {
                     name: "vibration", pointer: "/vib/rms", level: 1.1, cycle: 0.05, cycleSeconds: 3, noise: 0.06,
                     load: 0.03),
                 Series(
-                    name: "temperature", pointer: "/bearing/temp", level: 47, cycle: 0.25, cycleSeconds: 6, noise: 0.15,
+                    name: "temperature", pointer: "/bearing/temp", level: 47, cycle: 0.25, cycleSeconds: 3, noise: 0.15,
                     load: 0.12),
             ]
         }
@@ -71,7 +71,7 @@ package enum MachineKind: String, CaseIterable, Sendable {
 
 /// A machine with several correlated series, and faults at known times.
 ///
-/// value = level + cycle * sin(2 pi t / cycleSeconds) + load * l(t) + noise, where l is a slow random walk back to 0
+/// value = level + cycle * sin(2 pi t / cycleSeconds) + load * l(t) + noise, where l, of standard deviation 1, is drawn back to 0
 /// (autoregressive of first order). From the same kind, seed and faults come the same values.
 package struct SimulatedMachine: Sendable {
     package let kind: MachineKind
@@ -100,7 +100,7 @@ package struct SimulatedMachine: Sendable {
     /// The next sample, 1 / `samplesPerSecond` after the last one.
     package mutating func next() -> Sample {
         let time = Double(index) / Double(MachineKind.samplesPerSecond)
-        load = 0.96 * load + 0.28 * random.gaussian()
+        load = 0.8 * load + 0.6 * random.gaussian()
         var values: [Float] = []
         values.reserveCapacity(series.count)
         for (position, series) in series.enumerated() {

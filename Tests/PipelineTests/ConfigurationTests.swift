@@ -49,7 +49,7 @@ struct ConfigurationTests {
             """)
         #expect(found.count == 5)
         #expect(found.map(\.line) == [1, 3, 3, 4, 6])
-        #expect(found.map(\.column) == [16, 20, 50, 50, 19])
+        #expect(found.map(\.column) == [16, 20, 49, 51, 19])
         #expect(found.last?.message.contains("did you mean 'press'") == true)
     }
 

@@ -254,7 +254,7 @@ private struct ConfigurationParser {
             guard let name = reader.string(place) else { return nil }
             if let source = sources.first(where: { $0.name == name }) { return source }
             // A source that is there but has faults of its own is not reported twice.
-            if !reader.faults.contains(where: { $0.path.hasPrefix("sources.\(name)") }) {
+            if !hasFault(in: "sources.\(name)") {
                 reader.fault(place, reader.unknown(name, known: sources.map(\.name), what: "source"))
             }
             return nil
@@ -284,9 +284,7 @@ private struct ConfigurationParser {
         guard let fields = reader.fields(place, known: known), let modelPlace = reader.required(fields, "model"),
             let name = reader.string(modelPlace)
         else { return nil }
-        if !models.contains(where: { $0.name == name }),
-            !reader.faults.contains(where: { $0.path.hasPrefix("models.\(name)") })
-        {
+        if !models.contains(where: { $0.name == name }), !hasFault(in: "models.\(name)") {
             reader.fault(modelPlace, reader.unknown(name, known: models.map(\.name), what: "model"))
         }
         var section = Configuration.DetectSection(model: name)
@@ -403,6 +401,10 @@ private struct ConfigurationParser {
     }
 
     // MARK: Small things
+
+    private func hasFault(in path: String) -> Bool {
+        reader.faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
+    }
 
     private mutating func pointer(_ place: Place) -> String? {
         guard case .scalar = place.node, let text = reader.string(place) else {

@@ -38,8 +38,8 @@ enum Quantities {
     }
 
     private static func number(_ text: some StringProtocol) -> Double? {
-        guard let first = text.utf8.first, (48...57).contains(first) || first == 46, text.utf8.count <= 20,
-            let value = Double(text), value.isFinite
+        guard (1...20).contains(text.utf8.count), text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }),
+            let value = Double(text)
         else { return nil }
         return value
     }

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+
+struct ModelCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "model", abstract: "Import, inspect and run networks.",
+        subcommands: [ModelRunCommand.self])
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import ModelGraph
+import ONNX
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Foundation
+#endif
+
+/// A network's file, of whichever kind.
+struct ModelSource {
+    let path: String
+
+    var isONNX: Bool { path.lowercased().hasSuffix(".onnx") }
+
+    /// The network with shapes as the caller gives them, and open ones as far as they have a default.
+    func load(shapes: [String: Shape] = [:]) throws -> Model {
+        guard isONNX else { return try ModelFile.read(path) }
+        return try ONNXFile(path: path).model(.init(shapes: shapes))
+    }
+
+    /// The network for inputs that are known: they fix open shapes, and where shapes inside the network depend on the
+    /// values of an input, these become part of it.
+    func load(for inputs: [String: Tensor]) throws -> Model {
+        guard isONNX else { return try ModelFile.read(path) }
+        let file = try ONNXFile(path: path)
+        let shapes = inputs.mapValues(\.shape)
+        // Small integers are what shapes are made of; everything is the last resort.
+        let attempts = [[:], inputs.filter { $0.value.type != .float32 && $0.value.type != .float64 }, inputs]
+        for constants in attempts.dropLast() {
+            do { return try file.model(.init(shapes: shapes, constants: constants)) } catch ImportError.unsupported(
+                let nodes)
+                where nodes.contains(where: \.needsConstants)
+            { continue }
+        }
+        return try file.model(.init(shapes: shapes, constants: inputs))
+    }
+}
+
+/// `NAME=VALUE` on the command line. The name may contain `=`; the value is what follows the last one.
+struct Assignment: ExpressibleByArgument {
+    let name: String
+    let value: String
+
+    init?(argument: String) {
+        guard let separator = argument.lastIndex(of: "="), separator > argument.startIndex else { return nil }
+        name = String(argument[..<separator])
+        value = String(argument[argument.index(after: separator)...])
+    }
+}
+
+/// An error that is shown as it is, with exit status 1.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Shows errors of the libraries as they are.
+func reported<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch { throw Failure("\(error)") }
+}
