@@ -78,8 +78,8 @@ static void on_error(j_common_ptr jpeg) {
 
 /// Which of libjpeg's warnings make a picture useless:
 /// - the data of a scan ends early, at the end of the file or at an end-of-image marker: the picture is cut off;
-/// - a code that does not exist, or a marker where none belongs: pixels are lost up to the next restart marker, or to the
-///   end where there are none. More than an eighth of the picture lost is too much.
+/// - a code that does not exist, or a marker where none belongs: pixels are lost up to the next restart marker, or to
+///   the end where there are none. More than an eighth of the picture lost is too much.
 ///   libjpeg-turbo looks for such codes only in the last half kilobyte or so; see `has_leftovers` for the rest.
 /// All others (stray bytes between segments, unknown versions, strange parameters) leave the picture whole.
 static void on_message(j_common_ptr jpeg, int level) {
