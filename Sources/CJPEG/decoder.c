@@ -73,7 +73,9 @@ static void on_error(j_common_ptr jpeg) {
     cjpeg_status status = status_of_error(jpeg->err->msg_code);
     // After the end libjpeg only sees an invented end of image, so whatever it misses then was cut off.
     if (decoder->ended && status == CJPEG_CORRUPT) status = CJPEG_TRUNCATED;
-    fail(decoder, status, NULL);
+    // libjpeg's words for it are about the temporary files that it would use instead.
+    int is_memory = jpeg->err->msg_code == JERR_NO_BACKING_STORE;
+    fail(decoder, status, is_memory ? "its scans need more working memory" : NULL);
 }
 
 /// Which of libjpeg's warnings make a picture useless:
