@@ -29,6 +29,8 @@ package struct Message: Sendable {
     package var properties: MessageProperties
     /// When the last byte was read, on this machine's clocks.
     package var receivedAt: Instant
+    /// Length of a payload that was longer than the connection accepts. `payload` is empty then; else this is zero.
+    package var discardedPayloadBytes = 0
 
     package init(
         topic: String, payload: Payload, qos: QualityOfService = .atMostOnce, retained: Bool = false,

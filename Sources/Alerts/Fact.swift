@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Something known about a key at a moment: what conditions look at.
+package enum Fact: Sendable {
+    /// A sample of a series, and what the detector said of it if there is one.
+    case sample(series: Int, value: Double, judgement: Judgement?)
+    /// All that was detected in one frame, possibly nothing.
+    case detections([DetectedClass])
+
+    /// A detector's word on a sample.
+    package struct Judgement: Sendable, Equatable {
+        /// 0...1
+        package var score: Double
+        package var isAlarm: Bool
+        package var expected: ClosedRange<Double>?
+
+        package init(score: Double, isAlarm: Bool, expected: ClosedRange<Double>?) {
+            self.score = score
+            self.isAlarm = isAlarm
+            self.expected = expected
+        }
+    }
+
+    package struct DetectedClass: Sendable, Equatable {
+        package var `class`: Int
+        /// 0...1
+        package var score: Double
+
+        package init(class: Int, score: Double) {
+            self.class = `class`
+            self.score = score
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Turns a budget of false alarms into a threshold on the tail probability, and holds it.
+///
+/// With samples every T seconds on average and a rate of r alarms per second, a sample alarms at probability r T or less. Should the
+/// learned probabilities be too small for the series at hand, alarms come too often; then the threshold gives way: each alarm halves it,
+/// and it recovers by one halving per period in which the budget allows one alarm, never above r T. So the long-run
+/// rate keeps the budget whatever the distribution (adaptive conformal inference: I. Gibbs, E. Candès, 2021).
+struct AlarmThreshold: Sendable {
+    private var lastTime: Int64?
+    private var intervalSeconds = 0.0
+    private var seen = 0.0
+    /// <= 0
+    private var log2Factor = 0.0
+    private var quietCount = Int.max
+
+    /// The time of the next sample. Returns the probability that the budget allows per sample.
+    mutating func take(time: Int64, budget: FalseAlarmBudget) -> Double {
+        if let lastTime, time > lastTime {
+            seen = min(seen + 1, 100)
+            let interval = Double(time - lastTime) * 1e-9
+            intervalSeconds += (min(interval, seen < 5 ? interval : 4 * intervalSeconds) - intervalSeconds) / seen
+        }
+        lastTime = max(lastTime ?? time, time)
+        return min(max(budget.rate * intervalSeconds, 1e-12), 0.01)
+    }
+
+    mutating func isAlarm(_ logProbability: Double, _ allowed: Double) -> Bool {
+        log2Factor = min(log2Factor + allowed, 0)
+        let isAlarm = logProbability <= log(allowed) + log2Factor * M_LN2
+        if isAlarm && quietCount > 16 { log2Factor -= 1 }
+        quietCount = isAlarm ? 0 : min(quietCount, 1 << 20) + 1
+        return isAlarm
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Learns how often a statistic (>= 0, large is unusual) takes its large values, and says how probable a value at least
+/// as large is, far beyond what was seen.
+///
+/// Above the running 90 % quantile u the excesses of most distributions follow a generalized Pareto distribution
+/// (J. Pickands, 1975; as in A. Siffer et al., "Anomaly detection in streams with extreme value theory", 2017):
+///
+///     P(X > x) = 0.1 (1 + xi (x - u) / beta)^(-1 / xi)
+///
+/// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter and
+/// quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would follow
+/// under Gaussian noise, as if that had been seen too. xi is kept at 0 or above: a tail is never taken to end.
+///
+/// An excess counts at most as its own 10^-4 quantile, so a single value cannot spoil the model.
+struct TailModel: Sendable {
+    private static let tailProbability = 0.1
+    private static let ringCount = 32
+    /// Weight of the prior, in excesses.
+    private static let priorCount = 20.0
+    private static let priorShape = 0.02
+    private static let shapes = 0.0...0.6
+
+    private var excesses = InlineArray<32, Float>(repeating: 0)
+    private var next = 0
+    private var count = 0
+    private var seen = 0.0
+    private var threshold: Double
+    private let priorScale: Double
+    private var scale: Double
+    private var shape = TailModel.priorShape
+
+    /// `threshold`: the 90 % quantile under Gaussian noise; `scale`: the mean excess there.
+    init(threshold: Double, scale: Double) {
+        self.threshold = threshold
+        priorScale = scale
+        self.scale = scale * (1 - TailModel.priorShape)
+    }
+
+    /// Natural logarithm of P(X > x); finite. Below the threshold a rough interpolation.
+    func logSurvival(_ x: Double) -> Double {
+        let excess = x - threshold
+        guard excess > 0 else { return log(TailModel.tailProbability) * pow(max(x, 0) / threshold, 1.4) }
+        let relative = excess / scale
+        let tail = shape < 1e-6 ? relative : log1p(shape * relative) / shape
+        return max(log(TailModel.tailProbability) - tail, -700)
+    }
+
+    /// The value that is exceeded with `probability`, at most 0.1.
+    func quantile(_ probability: Double) -> Double {
+        let ratio = log(TailModel.tailProbability / probability)
+        return threshold + scale * (shape < 1e-6 ? ratio : expm1(shape * ratio) / shape)
+    }
+
+    mutating func learn(_ x: Double) {
+        seen = min(seen + 1, 2000)
+        let isExcess = x > threshold
+        // The step that a stochastic approximation of a quantile wants is 1 / (n density), and the density there is
+        // tailProbability / scale.
+        let step = scale / TailModel.tailProbability / (seen + 60)
+        let excess = min(x, quantile(1e-4)) - threshold
+        threshold = max(threshold + step * ((isExcess ? 1 : 0) - TailModel.tailProbability), 1e-3 * priorScale)
+        guard isExcess else { return }
+        excesses[next] = Float(excess)
+        next = (next + 1) % TailModel.ringCount
+        count = min(count + 1, TailModel.ringCount)
+        fit()
+    }
+
+    private mutating func fit() {
+        var sorted = InlineArray<32, Float>(repeating: 0)
+        for index in 0..<count {
+            var place = index
+            while place > 0, sorted[place - 1] > excesses[index] {
+                sorted[place] = sorted[place - 1]
+                place -= 1
+            }
+            sorted[place] = excesses[index]
+        }
+        let n = Double(count)
+        var mean = 0.0
+        var weighted = 0.0
+        for index in 0..<count {
+            mean += Double(sorted[index]) / n
+            weighted += Double(sorted[index]) * (n - Double(index + 1)) / max(n - 1, 1) / n
+        }
+        let difference = mean - 2 * weighted
+        let estimate = count >= 3 && difference > 1e-9 * mean ? 2 - mean / difference : TailModel.priorShape
+        let bounded = min(max(estimate, -0.5), 1)
+        let prior = TailModel.priorCount
+        shape = (n * bounded + prior * TailModel.priorShape) / (n + prior)
+        shape = min(max(shape, TailModel.shapes.lowerBound), TailModel.shapes.upperBound)
+        scale = (n * mean + prior * priorScale) / (n + prior) * (1 - shape)
+    }
+}

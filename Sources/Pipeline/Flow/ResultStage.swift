@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Alerts
+import Dispatch
+import Streaming
+
+/// What one pipeline made of one message.
+struct PipelineResult: Sendable {
+    /// Position of the pipeline in the configuration.
+    var pipeline: Int
+    /// Nil when the pipeline publishes only what is unusual and this was not.
+    var document: ResultDocument?
+    var facts: [AlertDesk.Observation]
+}
+
+/// The last stage: alerts and publication, in the order of the messages of a key.
+///
+/// - In: results of workers. On their way to the queue are at most as many as the lanes let messages be open.
+/// - Out: documents, to the connection for results.
+/// - Finishes each delivery when all its documents have an outcome.
+///
+/// `@unchecked Sendable`: `desks` is touched on `queue` alone, checked by `dispatchPrecondition`.
+final class ResultStage: @unchecked Sendable {
+    /// How the results of one pipeline go out.
+    struct Route: Sendable {
+        var qos: QualityOfService
+        var maxAgeNanoseconds: Int64?
+    }
+
+    private let queue = DispatchQueue(label: "brokerside.results")
+    private let publisher: ResultPublisher
+    private let routes: [Route]
+    /// Per pipeline: the rules that the configuration states, and those of the anomaly detector.
+    private var desks: [[AlertDesk]]
+    private let timer: any DispatchSourceTimer
+
+    /// How often time alone may change alerts.
+    private static let tickMilliseconds = 200
+
+    init(publisher: ResultPublisher, routes: [Route], desks: [[AlertDesk]]) {
+        precondition(routes.count == desks.count)
+        self.publisher = publisher
+        self.routes = routes
+        self.desks = desks
+        timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.schedule(
+            deadline: .now() + .milliseconds(ResultStage.tickMilliseconds),
+            repeating: .milliseconds(ResultStage.tickMilliseconds))
+        timer.setEventHandler { [weak self] in self?.tick() }
+        timer.activate()
+    }
+
+    deinit { timer.cancel() }
+
+    /// Runs `body` after everything that was handed over before.
+    func perform(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
+    /// Returns when everything that was handed over is done.
+    func waitUntilIdle() { queue.sync {} }
+
+    /// Publishes the results of a message and the alerts that follow from them. On the stage's queue.
+    func publish(_ results: [PipelineResult], of delivery: Delivery) {
+        dispatchPrecondition(condition: .onQueue(queue))
+        var parts: [(document: ResultDocument, qos: QualityOfService, retained: Bool, deadline: Int64?)] = []
+        for result in results {
+            let route = routes[result.pipeline]
+            if let document = result.document {
+                let deadline = route.maxAgeNanoseconds.map { delivery.receivedAt.monotonicNanoseconds + $0 }
+                parts.append((document, route.qos, false, deadline))
+            }
+            for fact in result.facts {
+                let changes = desks[result.pipeline][fact.desk].observe(
+                    fact, topic: delivery.message.topic, at: delivery.receivedAt)
+                parts += changes.map { ($0, .atLeastOnce, true, nil) }
+            }
+        }
+        guard !parts.isEmpty else { return delivery.finish(.processed) }
+        delivery.split(into: parts.count)
+        for part in parts {
+            publisher.publish(part.document, qos: part.qos, retained: part.retained, deadline: part.deadline) {
+                delivery.finish($0)
+            }
+        }
+    }
+
+    private func tick() {
+        let now = Instant.now
+        for pipeline in desks.indices {
+            for index in desks[pipeline].indices {
+                for document in desks[pipeline][index].tick(at: now) {
+                    publisher.publish(document, qos: .atLeastOnce, retained: true)
+                }
+            }
+        }
+    }
+}

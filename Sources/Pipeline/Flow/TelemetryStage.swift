@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Alerts
+import Anomaly
+import Crypto
+import Streaming
+import Synchronization
+import Telemetry
+
+/// Telemetry to scores: payload to samples, samples to scores, scores to documents and facts.
+///
+/// - In: messages of one source, in order, one batch at a time (the lane's concurrency is 1): what is learned depends on it.
+/// - Out: per message and pipeline a score document and the facts for its alerts.
+/// - Failed: what the parser names (`invalid_json`, `missing_series`, ...), per message.
+/// - Memory: learned state for at most `seriesCapacity` series a pipeline; the least recently used go first.
+final class TelemetryStage: Sendable {
+    /// Series of all devices together, per pipeline. About 1 KB each.
+    static let seriesCapacity = 20_000
+
+    /// Messages that are worked on in one go: few enough to be soon done, enough to pay for the hand-over.
+    static let batchSize = 256
+
+    struct PipelineSetup: Sendable {
+        /// Position in the configuration.
+        var index: Int
+        var header: ResultHeader
+        var parser: TelemetryParser
+        var budget: FalseAlarmBudget
+        var publishesAll: Bool
+    }
+
+    private struct PipelineState: Sendable {
+        var setup: PipelineSetup
+        var registry = SeriesRegistry(capacity: TelemetryStage.seriesCapacity)
+        var detectors: [SeriesDetector] = []
+        var samples: [Sample] = []
+        var scores: [AnomalyScore] = []
+    }
+
+    private let lane: Int
+    private let results: ResultStage
+    /// One batch works on it at a time; the lock is taken once a batch.
+    private let pipelines: Mutex<[PipelineState]>
+
+    init(lane: Int, pipelines: [PipelineSetup], results: ResultStage) {
+        self.lane = lane
+        self.results = results
+        self.pipelines = Mutex(pipelines.map { PipelineState(setup: $0) })
+    }
+
+    func process(_ batch: [Scheduler.Taken], scheduler: Scheduler) {
+        let actions = pipelines.withLock { pipelines in
+            batch.map { taken in action(for: taken.delivery, &pipelines) }
+        }
+        results.perform { [lane] in
+            for (taken, action) in zip(batch, actions) {
+                for ready in scheduler.sequence(taken, lane: lane, action: action) { ready() }
+            }
+        }
+    }
+
+    private func action(for delivery: Delivery, _ pipelines: inout [PipelineState]) -> Sequencer.Action {
+        let digest = SHA256.hash(data: UnsafeRawBufferPointer(delivery.message.payload.bytes))
+        var made: [PipelineResult] = []
+        var failure: String?
+        for index in pipelines.indices {
+            switch TelemetryStage.score(delivery, digest, &pipelines[index]) {
+            case .success(let result): made.append(result)
+            case .failure(let fault): failure = failure ?? fault.rawValue
+            }
+        }
+        if made.isEmpty {
+            let reason = failure ?? "no_samples"
+            return { delivery.finish(.failed(reason: reason)) }
+        }
+        let results = self.results
+        let ready = made
+        return { results.publish(ready, of: delivery) }
+    }
+
+    /// Scores what a pipeline reads in a message, and learns from it.
+    private static func score(
+        _ delivery: Delivery, _ digest: SHA256Digest, _ state: inout PipelineState
+    ) -> Result<PipelineResult, TelemetryFault> {
+        let outcome = state.setup.parser.parse(
+            UnsafeRawBufferPointer(delivery.message.payload.bytes), receivedAt: delivery.receivedAt, into: &state.samples)
+        if case .failed(let fault) = outcome { return .failure(fault) }
+        if !state.setup.parser.faults.isEmpty { delivery.warn() }
+        state.scores.removeAll(keepingCapacity: true)
+        for sample in state.samples {
+            let place = state.registry.place(of: SeriesID(key: delivery.key, series: sample.series))
+            if place.isNew {
+                let fresh = SeriesDetector(budget: state.setup.budget)
+                if place.slot == state.detectors.count {
+                    state.detectors.append(fresh)
+                } else {
+                    state.detectors[place.slot] = fresh
+                }
+            }
+            state.scores.append(state.detectors[place.slot].score(sample.value, at: sample.unixNanoseconds))
+        }
+        let time = state.samples.first?.unixNanoseconds
+        let capturedAt = time == delivery.receivedAt.unixNanoseconds ? nil : time
+        let identity = ResultIdentity(
+            pipeline: state.setup.header.pipeline, topic: delivery.message.topic, payload: digest, sourceTime: capturedAt)
+        let isPublished = state.setup.publishesAll || state.scores.contains { $0.isAlarm }
+        return .success(
+            PipelineResult(
+                pipeline: state.setup.index,
+                document: isPublished ? document(delivery, identity, capturedAt, state) : nil,
+                facts: facts(identity, state)))
+    }
+
+    private static func facts(_ identity: ResultIdentity, _ state: PipelineState) -> [AlertDesk.Observation] {
+        var facts: [AlertDesk.Observation] = []
+        for (sample, score) in zip(state.samples, state.scores) {
+            let judgement = Fact.Judgement(score: score.score, isAlarm: score.isAlarm, expected: score.expected)
+            facts.append(
+                AlertDesk.Observation(
+                    desk: PipelineDesks.stated,
+                    fact: .sample(series: sample.series, value: sample.value, judgement: judgement), result: identity.id))
+            facts.append(
+                AlertDesk.Observation(
+                    desk: PipelineDesks.anomalies,
+                    fact: .sample(series: 0, value: sample.value, judgement: judgement),
+                    series: state.setup.parser.series[sample.series].name, result: identity.id))
+        }
+        return facts
+    }
+
+    /// Described by `Config/schemas/score.v1.json`.
+    private static func document(
+        _ delivery: Delivery, _ identity: ResultIdentity, _ capturedAt: Int64?, _ state: PipelineState
+    ) -> ResultDocument {
+        let header = state.setup.header
+        return header.document(
+            schema: "brokerside.score/1", topic: header.topics.scores(pipeline: header.pipeline, key: delivery.key),
+            delivery: delivery, identity: identity, capturedAt: capturedAt, frame: nil
+        ) { json in
+            json.key("results")
+            json.array { json in
+                for (sample, score) in zip(state.samples, state.scores) {
+                    json.object { json in
+                        json.field("series", state.setup.parser.series[sample.series].name)
+                        json.field("value", sample.value)
+                        json.key("score")
+                        if score.isWarmingUp { json.null() } else { json.value(score.score) }
+                        json.key("alarm")
+                        json.value(score.isAlarm)
+                        json.key("expected")
+                        json.range(score.expected)
+                        json.field("time", time: sample.unixNanoseconds)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The desks of a pipeline, by position.
+enum PipelineDesks {
+    /// Rules that the configuration states.
+    static let stated = 0
+    /// One rule for each series: the detector's alarm.
+    static let anomalies = 1
+}
