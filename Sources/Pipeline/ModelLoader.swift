@@ -6,11 +6,12 @@ import ModelGraph
 import ONNX
 import Tensors
 
-/// Reads a model file of either kind, told apart by its first bytes.
+/// Reads a model file of either kind, told apart by its name.
 package enum ModelLoader {
     /// - Parameter shapes: of inputs with dynamic extents, by name; ONNX only.
     package static func load(path: String, shapes: [String: Shape] = [:]) throws -> Model {
-        throw CocoaError(.fileNoSuchFile)
+        if path.lowercased().hasSuffix(".onnx") { return try ONNXFile(path: path).model(ONNXFile.Options(shapes: shapes)) }
+        return try ModelFile.read(path)
     }
 
     /// SHA-256 of the file, hexadecimal.

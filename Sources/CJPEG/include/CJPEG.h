@@ -98,10 +98,10 @@ cjpeg_status cjpeg_encoder_encode(
     cjpeg_encoder *encoder, const uint8_t *pixels, const cjpeg_encoding *encoding, const uint8_t **data, size_t *length);
 const char *cjpeg_encoder_message(const cjpeg_encoder *encoder);
 
-/// One sampling position: between source elements `index` and `index + 1`, the second with weight `fraction` / 32768.
+/// One sampling position: between source elements `index` and `index + 1`, the second with weight `fraction` / 16384.
 typedef struct {
     uint32_t index;
-    uint32_t fraction;  ///< 0...32767
+    uint16_t fraction;  ///< 0...16383
 } cjpeg_position;
 
 /// Positions of `count` samples laid evenly over `source` elements, centre on centre, clamped at the borders:
@@ -130,12 +130,13 @@ typedef struct {
 
     const cjpeg_position *column_positions;  ///< `columns` of them
     const cjpeg_position *row_positions;     ///< `rows` of them
-    uint16_t *row;                           ///< scratch, (source_width + 2) * source_channels elements
+    int16_t *row;                            ///< scratch, (source_width + 2) * source_channels elements
 } cjpeg_resampling;
 
-/// Bilinear interpolation, rows first: r = a * (256 - f) + b * f with f the row's fraction rounded to 8 bits, then
-/// columns: (r0 * (32768 - g) + r1 * g + 2^22) >> 23. Every intermediate value fits its type without loss, so the
-/// result is within one of exact arithmetic rounded to nearest, and the same on every machine.
+/// Bilinear interpolation, rows first: r = (a * (256 - f) + b * f) >> 1 with f the row's fraction rounded to 8 bits, then
+/// columns: (r0 * (16384 - g) + r1 * g + 2^20) >> 21. Before the last rounding it is off by less than 0.52 of exact
+/// arithmetic (255/512 by f, 1/256 by the shift, 255/32768 by g), so the result is within one of the exact one rounded
+/// to nearest. Integers throughout: the same on every machine.
 void cjpeg_resample(const cjpeg_resampling *resampling);
 
 /// Averages blocks of `across` x `down` pixels (1...256 each), rounded to nearest; incomplete blocks at the right and

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "ckernels_float.h"
+
+/// Side of the squares in which a transposition walks, so that both sides stay in the cache.
+enum { block = 16 };
+
+#define TRANSPOSE(T)                                                                                                \
+    for (ptrdiff_t i = 0; i < rows; i += block)                                                                     \
+        for (ptrdiff_t j = 0; j < columns; j += block)                                                              \
+            for (ptrdiff_t y = i; y < rows && y < i + block; y++)                                                   \
+                for (ptrdiff_t x = j; x < columns && x < j + block; x++)                                            \
+                    memcpy(target + y * target_row + x * target_column, source + y * source_row + x * source_column, \
+                           sizeof(T));
+
+static void copy_plane(char *target, const char *source, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t columns,
+                       ptrdiff_t target_row, ptrdiff_t source_row, ptrdiff_t target_column, ptrdiff_t source_column) {
+    if (target_column == size && source_column == size) {
+        for (ptrdiff_t y = 0; y < rows; y++)
+            memcpy(target + y * target_row, source + y * source_row, (size_t)(columns * size));
+        return;
+    }
+    switch (size) {
+        case 1: TRANSPOSE(uint8_t) break;
+        case 2: TRANSPOSE(uint16_t) break;
+        case 4: TRANSPOSE(uint32_t) break;
+        default: TRANSPOSE(uint64_t) break;
+    }
+}
+
+void strided_copy(void *target, const void *source, ptrdiff_t element_size, int rank, const ptrdiff_t *extents,
+                  const ptrdiff_t *target_strides, const ptrdiff_t *source_strides) {
+    if (rank == 0) {
+        memcpy(target, source, (size_t)element_size);
+        return;
+    }
+    if (rank == 1) {
+        copy_plane(target, source, element_size, 1, extents[0], 0, 0, target_strides[0], source_strides[0]);
+        return;
+    }
+    if (rank == 2) {
+        copy_plane(target, source, element_size, extents[0], extents[1], target_strides[0], source_strides[0],
+                   target_strides[1], source_strides[1]);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < extents[0]; i++)
+        strided_copy((char *)target + i * target_strides[0], (const char *)source + i * source_strides[0], element_size,
+                     rank - 1, extents + 1, target_strides + 1, source_strides + 1);
+}
