@@ -59,7 +59,8 @@ static inline __attribute__((always_inline)) uint32_t sample(
     int32_t g = position.fraction, f = 16384 - g;
 #if defined(__SSE2__)
     // Left to itself the compiler does not find pmaddwd in the form below every time.
-    __m128i values = _mm_unpacklo_epi16(_mm_loadl_epi64((const __m128i *)at), _mm_loadl_epi64((const __m128i *)(at + 3)));
+    __m128i left = _mm_loadl_epi64((const __m128i *)at), right = _mm_loadl_epi64((const __m128i *)(at + 3));
+    __m128i values = _mm_unpacklo_epi16(left, right);
     __m128i sums = _mm_madd_epi16(values, _mm_set1_epi32(g << 16 | f));
     sums = _mm_srli_epi32(_mm_add_epi32(sums, _mm_set1_epi32(1 << 20)), 21);
     if (is_bgr) sums = _mm_shuffle_epi32(sums, _MM_SHUFFLE(3, 0, 1, 2));

@@ -112,6 +112,22 @@ struct JPEGFaultTests {
         #expect(outcome(damaged) == "corrupt")
     }
 
+    /// Ones are no Huffman code wherever one begins.
+    private let ones = Array(repeating: [0xFF, 0] as [UInt8], count: 16).flatMap { $0 }
+
+    @Test func damageInTheLastEighthIsAWarning() {
+        let file = Picture.noise(64, 256).encoded()  // sixteen rows of blocks
+        #expect(outcome(file.inserting(ones, at: file.count - file.count / 32)) == "warned")
+    }
+
+    @Test func damageLeavesATrace() {
+        let file = Picture.noise(128, 128).encoded()
+        for part in 2..<20 {
+            let damaged = file.inserting(ones, at: file.count - file.count / part)
+            #expect(["warned", "corrupt", "truncated"].contains(outcome(damaged)), "\(part)")
+        }
+    }
+
     @Test func everyOutcomeHasAKnownReason() {
         let known = Set(JPEGError.reasons + ["decoded", "warned"])
         var state: UInt32 = 7
