@@ -138,7 +138,8 @@ final class DemoCollector: Sendable {
         guard let document else { return }
         state.withLock { state in
             let seconds = state.reportedAt.map { Double($0.nanoseconds(to: instant)) / 1e9 } ?? 0
-            for source in document.sources where seconds > 0.2 {
+            // The last report follows the one before it too soon for a rate.
+            for source in document.sources where seconds > 0.7 {
                 let before = state.sources.first { $0.name == source.name }?.processed ?? 0
                 state.rates[source.name, default: []].append(Double(source.processed - before) / seconds)
                 if state.rates[source.name, default: []].count > DemoCollector.rateCapacity {

@@ -118,12 +118,13 @@ struct DemoSession {
         }
         let program = try DemoProgram(
             configuration: configuration, log: mosquitto.directory.appendingPathComponent("brokerside.log"), workers: workers)
-        let isReady = wait(atMost: DemoSession.startSeconds) {
+        func isReady() -> Bool {
             guard collector.isOnline else { return false }
             let log = mosquitto.log
             return waiting.allSatisfy { isSubscribed($0, log) }
         }
-        guard isReady else {
+        wait(atMost: DemoSession.startSeconds) { !program.isRunning || isReady() }
+        guard program.isRunning, isReady() else {
             program.stop()
             throw DemoFailure("the program did not start:\n\(program.log)")
         }

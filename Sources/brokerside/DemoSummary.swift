@@ -123,6 +123,7 @@ struct DemoSummary: Encodable {
             let outcome = fault.delayS.map { "alert after \(fixed($0, 2)) s" } ?? "no alert"
             lines.append("fault       \(fault.machine) \(fault.series), \(fault.kind) at \(fixed(fault.startS, 1)) s: \(outcome)")
         }
+        if faults.isEmpty { lines.append("fault       none: the run was too short for one") }
         lines.append("            \(falseAlarms) false alarm\(falseAlarms == 1 ? "" : "s")")
         for source in sources {
             let counters = source.counters
