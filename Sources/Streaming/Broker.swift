@@ -89,6 +89,9 @@ package enum PublishOutcome: Sendable, Equatable {
 /// What a connection tells its owner.
 package enum ConnectionEvent: Sendable, Equatable {
     case connected(sessionPresent: Bool)
+    /// The broker has answered every subscription of this connection; those it refused were reported before. Not for a
+    /// connection without subscriptions.
+    case subscribed
     /// The connection is gone, or could not be made; another try follows after the delay.
     case disconnected(reason: String, retryAfter: Duration)
     /// The broker refused a subscription.
