@@ -65,6 +65,7 @@ package protocol BrokerConnection: AnyObject, Sendable {
     /// handed to the socket, with QoS 1 acknowledged by the broker. What still waits at `deadline` (monotonic
     /// nanoseconds) is not sent and ends `.expired`. `finalize` may rewrite bytes of the payload at the moment of
     /// sending (for its time of publication).
+    /// On a connection with a window nothing is sent while received messages are open: publish results on another one.
     func publish(
         _ message: Message, deadline: Int64?, finalize: (@Sendable (Payload) -> Void)?,
         completion: @escaping @Sendable (PublishOutcome) -> Void)
