@@ -48,7 +48,10 @@ let package = Package(
         library(
             "ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
         library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
-        library("Simulation", ["Tensors", "Vision", "CDemoDetector"]),
+        // Rendering without optimization takes 50 times as long: too slow for tests in debug builds.
+        .target(
+            name: "Simulation", dependencies: ["Tensors", "Vision", "CDemoDetector"],
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         // Floor 3
         library("ModelCompression", ["Inference", "ModelGraph", "Tensors"]),
         library(

@@ -117,7 +117,8 @@ struct DemoSession {
             throw DemoFailure("no connection to the demo's broker:\n\(mosquitto.log.suffix(2000))")
         }
         let program = try DemoProgram(
-            configuration: configuration, log: mosquitto.directory.appendingPathComponent("brokerside.log"), workers: workers)
+            configuration: configuration, log: mosquitto.directory.appendingPathComponent("brokerside.log"),
+            workers: workers)
         func isReady() -> Bool {
             guard collector.isOnline else { return false }
             let log = mosquitto.log
