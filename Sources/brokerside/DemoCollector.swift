@@ -49,7 +49,10 @@ final class DemoCollector: Sendable {
     private static let pendingSeconds = 10.0
     private static let noteCapacity = 20
     private static let rateCapacity = 24
+    private let record: DemoRecord?
     private let state = Mutex(State())
+
+    init(record: DemoRecord?) { self.record = record }
 
     // MARK: From the feed
 
@@ -73,6 +76,7 @@ final class DemoCollector: Sendable {
     // MARK: From the bus
 
     func receive(_ message: Message) {
+        record?.add(message)
         let levels = message.topic.split(separator: "/")
         guard levels.count >= 3 else { return }
         let data = Data(message.payload.bytes)

@@ -34,6 +34,10 @@ struct DemoRunCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Write some annotated frames there, as JPEG.", valueName: "dir"))
     var keepFrames: String?
 
+    @Option(
+        name: .long, help: ArgumentHelp("Write everything published there, as lines TOPIC PAYLOAD.", valueName: "file"))
+    var record: String?
+
     @Option(name: .long, help: "Other seeds show other places, objects and faults.")
     var seed: UInt64 = 1
 
@@ -53,7 +57,7 @@ struct DemoRunCommand: ParsableCommand {
     func run() throws {
         do {
             let session = try DemoSession(
-                seconds: seconds, seed: seed, model: model, workers: workers, keptFrames: keepFrames)
+                seconds: seconds, seed: seed, model: model, workers: workers, keptFrames: keepFrames, record: record)
             let summary = try session.run()
             CommandSupport.printData(json ? try summary.json : summary.text)
         } catch let failure as MosquittoProcess.Failure {

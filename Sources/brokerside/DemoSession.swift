@@ -21,6 +21,7 @@ struct DemoSession {
     private let workers: Int?
     private let keptFrames: URL?
     private let model: String?
+    private let record: DemoRecord?
 
     /// How often a camera's frame is kept, in seconds.
     private static let keepEverySeconds = 2.0
@@ -28,11 +29,12 @@ struct DemoSession {
     private static let drainSeconds = 5.0
     private static let tableEverySeconds = 0.25
 
-    init(seconds: Double, seed: UInt64, model: String?, workers: Int?, keptFrames: String?) throws {
+    init(seconds: Double, seed: UInt64, model: String?, workers: Int?, keptFrames: String?, record: String?) throws {
         self.seconds = seconds
         self.seed = seed
         self.workers = workers
         self.model = model
+        self.record = try record.map { try DemoRecord(path: $0) }
         self.keptFrames = keptFrames.map { URL(fileURLWithPath: $0) }
         if let folder = self.keptFrames {
             do {
@@ -47,7 +49,7 @@ struct DemoSession {
         let mosquitto = try MosquittoProcess()
         defer { mosquitto.stop() }
         let configuration = try writeConfiguration(brokerURL: mosquitto.url, to: mosquitto.directory)
-        let collector = DemoCollector()
+        let collector = DemoCollector(record: record)
         let (feed, watch) = try connect(mosquitto.url, collector)
         defer {
             feed.stop(within: .zero)
