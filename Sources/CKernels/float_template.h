@@ -378,7 +378,7 @@ static void pool(const struct float_pool *pool, const float *input, float *outpu
             float *y = output + (oy * w->output_width + ox) * w->output_pitch;
             const ptrdiff_t y0 = oy * w->stride_y - w->pad_top, x0 = ox * w->stride_x - w->pad_left;
             ptrdiff_t positions = 0;
-            for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++)
+            for (ptrdiff_t ky = 0; pool->kind == float_pool_average && ky < w->kernel_height; ky++)
                 for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++) {
                     const ptrdiff_t iy = y0 + ky * w->dilation_y, ix = x0 + kx * w->dilation_x;
                     const int inside = iy >= 0 && iy < w->input_height && ix >= 0 && ix < w->input_width;

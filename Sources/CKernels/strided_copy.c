@@ -48,3 +48,9 @@ void strided_copy(void *target, const void *source, ptrdiff_t element_size, int 
         strided_copy((char *)target + i * target_strides[0], (const char *)source + i * source_strides[0], element_size,
                      rank - 1, extents + 1, target_strides + 1, source_strides + 1);
 }
+
+void gather_blocks(void *target, ptrdiff_t target_pitch, const void *source, const int32_t *offsets, ptrdiff_t count,
+                   ptrdiff_t bytes) {
+    for (ptrdiff_t i = 0; i < count; i++)
+        memcpy((char *)target + i * target_pitch, (const char *)source + offsets[i], (size_t)bytes);
+}

@@ -84,7 +84,7 @@ package enum Fusion {
         // MARK: Rewrites
 
         /// w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(variance + epsilon)
-        private mutating func normalized(_ node: Node, epsilon: Float) -> Node? {
+        private mutating func normalized(_ node: Node, _ epsilon: Float) -> Node? {
             guard let x = node.inputs[0], graph[x].type == .float32, let scale = floats(node.inputs[1]),
                 let bias = floats(node.inputs[2]), let mean = floats(node.inputs[3]), let variance = floats(node.inputs[4])
             else { return nil }
@@ -98,14 +98,18 @@ package enum Fusion {
             {
                 let old = layer.inputs.count > 2 ? floats(layer.inputs[2]).map(array) : nil
                 let depth = weight.count / max(channels, 1)
-                let newWeight = Tensor(weight.shape, array(weight).enumerated().map { $1 * factors[$0 / depth] })
-                let newBias = (0..<channels).map {
-                    ((old?[$0] ?? 0) - array(mean)[$0]) * factors[$0] + array(bias)[$0]
+                var (weights, biases) = (array(weight), array(bias))
+                let means = array(mean)
+                for index in weights.indices { weights[index] *= factors[index / depth] }
+                for channel in 0..<channels {
+                    biases[channel] += ((old?[channel] ?? 0) - means[channel]) * factors[channel]
                 }
+                let newWeight = Tensor(weight.shape, weights)
+                let newBias = Tensor([channels], biases)
                 let name = graph[weightID].name
                 let inputs = [
                     layer.inputs[0], graph.addConstant("\(name) normalized", newWeight),
-                    graph.addConstant("\(name) bias", Tensor([channels], newBias)),
+                    graph.addConstant("\(name) bias", newBias),
                 ]
                 swallow(index)
                 return Node(layer.name, .convolution(convolution), inputs: inputs, outputs: node.outputs)

@@ -261,12 +261,13 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
 
     private func subscribed(_ packetID: Int32, _ codes: [Int32]) {
         guard let subscription = pendingSubscriptions.removeValue(forKey: packetID) else { return }
-        guard let code = codes.first else { return }
+        let code = codes.first ?? 128
         if code >= 128 {
             onEvent(.subscriptionRefused(filter: subscription.text, reason: reasonText(code)))
         } else if code < subscription.qos.rawValue {
             onEvent(.subscriptionRefused(filter: subscription.text, reason: "granted only with QoS \(code)"))
         }
+        if pendingSubscriptions.isEmpty { onEvent(.subscribed) }
     }
 
     private func perform(_ input: Supervisor.Input) {
@@ -376,6 +377,8 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
             if window?.isOverdue(now: now, limitNanoseconds: limit) == true {
                 // Writing would acknowledge what is not finished. The broker sends it again to the next connection.
                 perform(.failed(reason: "messages were open for two thirds of the keep-alive"))
+            } else if !mayRead, watch?.isHungUp(ignoresUnread: window != nil) == true {
+                perform(.failed(reason: "the connection was closed"))
             } else {
                 client.tick()
                 handleEvents()

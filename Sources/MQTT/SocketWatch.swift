@@ -52,6 +52,14 @@ final class SocketWatch {
         }
     }
 
+    /// Whether the peer is gone, for one who does not read at the moment: the connection is broken, or, if `ignoresUnread`
+    /// allows to forget what was not read yet, the peer has closed its side.
+    func isHungUp(ignoresUnread: Bool) -> Bool {
+        let closedByPeer: Int16 = 0x2000  // POLLRDHUP of Linux, which Swift does not import
+        var state = pollfd(fd: descriptor, events: ignoresUnread ? closedByPeer : 0, revents: 0)
+        return poll(&state, 1, 0) > 0
+    }
+
     /// Ends the sending direction: the broker sees the end after everything written.
     func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 

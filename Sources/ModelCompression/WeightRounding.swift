@@ -19,7 +19,7 @@ enum WeightRounding {
     ///   - limitsLanes: false where the kernel adds in int32 or float (depthwise).
     static func round(_ weights: [Float], limitsLanes: Bool) -> Filter {
         let largest = weights.reduce(0) { max($0, abs($1)) }
-        guard largest > 0, largest.isFinite else { return Filter(weights: weights.map { _ in 0 }, scale: 1) }
+        guard largest > 0, weights.allSatisfy(\.isFinite) else { return Filter(weights: weights.map { _ in 0 }, scale: 1) }
         let smallest = largest / 127
         var scale = smallest
         if limitsLanes { scale = max(smallest, worstLane(weights) / Float(laneLimit)) }

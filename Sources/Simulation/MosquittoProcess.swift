@@ -14,8 +14,10 @@ package final class MosquittoProcess: @unchecked Sendable {
     package let port: UInt16
     package let directory: URL
     private let executable: String
-    private var process: Process?
-    private var lifeline: Pipe?
+    /// The shell that looks after the broker.
+    private var process: pid_t?
+    /// Its standard input.
+    private var lifeline: Int32?
 
     package var url: String { "mqtt://127.0.0.1:\(port)" }
 
@@ -55,21 +57,17 @@ package final class MosquittoProcess: @unchecked Sendable {
     package func start() throws {
         guard process == nil else { return }
         // A shell stands between: it ends the broker when its standard input ends, so also when this process is killed.
-        let script = #""$0" -c "$1" </dev/null 2>>"$2" & p=$!; read _; kill -${3} $p; wait $p"#
-        let lifeline = Pipe()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", script, executable, configurationFile.path, logFile.path, "TERM"]
-        process.standardInput = lifeline
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        try? lifeline.fileHandleForReading.close()
-        self.process = process
-        self.lifeline = lifeline
+        let script = #""$0" -c "$1" </dev/null 2>>"$2" & p=$!; read _; kill $p; wait $p"#
+        var pipe: [Int32] = [-1, -1]
+        guard Glibc.pipe(&pipe) == 0 else { throw Failure(description: "no pipe: \(lastError)") }
+        defer { close(pipe[0]) }
+        for descriptor in pipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        lifeline = pipe[1]
+        process = try MosquittoProcess.spawn(
+            ["/bin/sh", "-c", script, executable, configurationFile.path, logFile.path], input: pipe[0])
         let end = Date(timeIntervalSinceNow: 10)
         while !accepts() {
-            guard Date() < end, process.isRunning else {
+            guard Date() < end else {
                 let log = log
                 stop()
                 throw Failure(description: "mosquitto does not accept connections on port \(port):\n\(log)")
@@ -80,16 +78,43 @@ package final class MosquittoProcess: @unchecked Sendable {
 
     /// Returns when the process is gone.
     package func stop() {
-        try? lifeline?.fileHandleForWriting.close()
-        process?.waitUntilExit()
+        if let lifeline { close(lifeline) }
         lifeline = nil
+        if let process { while waitpid(process, nil, 0) < 0, errno == EINTR {} }
         process = nil
+    }
+
+    /// Foundation's `Process` hands on open descriptors on Linux, which would keep sockets and lifelines open, and the
+    /// signal mask of Dispatch's threads, so that the child would not see SIGTERM; this does neither.
+    private static func spawn(_ words: [String], input: Int32) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, input, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        for descriptor in Int32(3)..<1024 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigaddset(&signals, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        var arguments = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var process: pid_t = 0
+        let code = posix_spawn(&process, words[0], &actions, &attributes, &arguments, environ)
+        guard code == 0 else { throw Failure(description: "\(words[0]): \(String(cString: strerror(code)))") }
+        return process
     }
 
     /// A loopback port that nobody uses at this moment.
     package static func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { throw Failure(description: "no socket: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw Failure(description: "no socket: \(lastError)") }
         defer { close(descriptor) }
         var address = loopback(port: 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -98,7 +123,7 @@ package final class MosquittoProcess: @unchecked Sendable {
                 bind(descriptor, $0, length) != 0 || getsockname(descriptor, $0, &length) != 0
             }
         }
-        if failed { throw Failure(description: "no free port: \(String(cString: strerror(errno)))") }
+        if failed { throw Failure(description: "no free port: \(lastError)") }
         return UInt16(bigEndian: address.sin_port)
     }
 
@@ -136,3 +161,5 @@ package final class MosquittoProcess: @unchecked Sendable {
         return found
     }
 }
+
+private var lastError: String { String(cString: strerror(errno)) }

@@ -65,6 +65,7 @@ package protocol BrokerConnection: AnyObject, Sendable {
     /// handed to the socket, with QoS 1 acknowledged by the broker. What still waits at `deadline` (monotonic
     /// nanoseconds) is not sent and ends `.expired`. `finalize` may rewrite bytes of the payload at the moment of
     /// sending (for its time of publication).
+    /// On a connection with a window nothing is sent while received messages are open: publish results on another one.
     func publish(
         _ message: Message, deadline: Int64?, finalize: (@Sendable (Payload) -> Void)?,
         completion: @escaping @Sendable (PublishOutcome) -> Void)
@@ -89,6 +90,9 @@ package enum PublishOutcome: Sendable, Equatable {
 /// What a connection tells its owner.
 package enum ConnectionEvent: Sendable, Equatable {
     case connected(sessionPresent: Bool)
+    /// The broker has answered every subscription of this connection; those it refused were reported before. Not for a
+    /// connection without subscriptions.
+    case subscribed
     /// The connection is gone, or could not be made; another try follows after the delay.
     case disconnected(reason: String, retryAfter: Duration)
     /// The broker refused a subscription.

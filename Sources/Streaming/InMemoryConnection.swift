@@ -127,6 +127,7 @@ final class InMemoryConnection: BrokerConnection {
                     state.incoming = messages + state.incoming
                 }
                 onEvent(.connected(sessionPresent: sessionPresent))
+                if !options.subscriptions.isEmpty { onEvent(.subscribed) }
                 service()
             }
         }

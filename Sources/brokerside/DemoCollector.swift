@@ -49,7 +49,10 @@ final class DemoCollector: Sendable {
     private static let pendingSeconds = 10.0
     private static let noteCapacity = 20
     private static let rateCapacity = 24
+    private let record: DemoRecord?
     private let state = Mutex(State())
+
+    init(record: DemoRecord?) { self.record = record }
 
     // MARK: From the feed
 
@@ -73,6 +76,7 @@ final class DemoCollector: Sendable {
     // MARK: From the bus
 
     func receive(_ message: Message) {
+        record?.add(message)
         let levels = message.topic.split(separator: "/")
         guard levels.count >= 3 else { return }
         let data = Data(message.payload.bytes)
@@ -138,7 +142,8 @@ final class DemoCollector: Sendable {
         guard let document else { return }
         state.withLock { state in
             let seconds = state.reportedAt.map { Double($0.nanoseconds(to: instant)) / 1e9 } ?? 0
-            for source in document.sources where seconds > 0.2 {
+            // The last report follows the one before it too soon for a rate.
+            for source in document.sources where seconds > 0.7 {
                 let before = state.sources.first { $0.name == source.name }?.processed ?? 0
                 state.rates[source.name, default: []].append(Double(source.processed - before) / seconds)
                 if state.rates[source.name, default: []].count > DemoCollector.rateCapacity {

@@ -10,7 +10,8 @@ import Simulation
 
 struct DemoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo", abstract: "Shows the program at work on simulated cameras and machines, or exports their frames.",
+        commandName: "demo",
+        abstract: "Shows the program at work on simulated cameras and machines, or exports their frames.",
         discussion: """
             Starts a mosquitto of its own on a free loopback port, lets four simulated cameras and three simulated machines \
             publish to it, and runs this program beside it. It knows what is in the frames and when machines fail, so it \
@@ -33,10 +34,16 @@ struct DemoRunCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Write some annotated frames there, as JPEG.", valueName: "dir"))
     var keepFrames: String?
 
+    @Option(
+        name: .long, help: ArgumentHelp("Write everything published there, as lines TOPIC PAYLOAD.", valueName: "file"))
+    var record: String?
+
     @Option(name: .long, help: "Other seeds show other places, objects and faults.")
     var seed: UInt64 = 1
 
-    @Option(name: .long, help: ArgumentHelp("Another detector of person, vehicle and parcel, .bsm or .onnx.", valueName: "file"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Another detector of person, vehicle and parcel, .bsm or .onnx.", valueName: "file"))
     var model: String?
 
     @Option(name: .long, help: "Number of workers; as many as cores if not given.")
@@ -50,7 +57,7 @@ struct DemoRunCommand: ParsableCommand {
     func run() throws {
         do {
             let session = try DemoSession(
-                seconds: seconds, seed: seed, model: model, workers: workers, keptFrames: keepFrames)
+                seconds: seconds, seed: seed, model: model, workers: workers, keptFrames: keepFrames, record: record)
             let summary = try session.run()
             CommandSupport.printData(json ? try summary.json : summary.text)
         } catch let failure as MosquittoProcess.Failure {
@@ -70,8 +77,11 @@ struct DemoFailure: Error, CustomStringConvertible {
 
 struct DemoExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Write labelled frames of the simulated cameras, to train or calibrate a detector.",
-        discussion: "Writes JPEG files and labels.json, laid out as COCO annotations with a flag for objects that do not count.")
+        commandName: "export",
+        abstract: "Write labelled frames of the simulated cameras, to train or calibrate a detector.",
+        discussion:
+            "Writes JPEG files and labels.json, laid out as COCO annotations with a flag for objects that do not count."
+    )
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Where to write; made if it is not there.", valueName: "dir"))
     var output: String

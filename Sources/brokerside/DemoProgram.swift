@@ -13,9 +13,13 @@ final class DemoProgram {
     init(configuration: URL, log: URL, workers: Int?) throws {
         logFile = log
         // A shell stands between: it ends the program when its standard input ends, so also when this process is killed.
-        let script = #"log="$1"; shift; "$@" </dev/null >>"$log" 2>&1 & p=$!; read _; kill -TERM $p; wait $p"#
+        let script =
+            #"log="$1"; shift; exec 3<&0; "$@" </dev/null >>"$log" 2>&1 3<&- & p=$!; "#
+            + #"(read _ <&3; kill -TERM $p) >/dev/null 2>&1 & w=$!; exec 3<&-; wait $p; kill $w 2>/dev/null"#
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        var arguments = ["-c", script, "sh", log.path, try DemoProgram.executable(), "run", "--config", configuration.path]
+        var arguments = [
+            "-c", script, "sh", log.path, try DemoProgram.executable(), "run", "--config", configuration.path,
+        ]
         if let workers { arguments += ["--workers", String(workers)] }
         process.arguments = arguments
         process.standardInput = lifeline
@@ -31,6 +35,8 @@ final class DemoProgram {
             return Bundle.main.executablePath ?? CommandLine.arguments[0]
         #endif
     }
+
+    var isRunning: Bool { process.isRunning }
 
     /// What it wrote so far.
     var log: String { (try? String(contentsOf: logFile, encoding: .utf8)) ?? "" }

@@ -21,6 +21,7 @@ struct DemoSession {
     private let workers: Int?
     private let keptFrames: URL?
     private let model: String?
+    private let record: DemoRecord?
 
     /// How often a camera's frame is kept, in seconds.
     private static let keepEverySeconds = 2.0
@@ -28,11 +29,12 @@ struct DemoSession {
     private static let drainSeconds = 5.0
     private static let tableEverySeconds = 0.25
 
-    init(seconds: Double, seed: UInt64, model: String?, workers: Int?, keptFrames: String?) throws {
+    init(seconds: Double, seed: UInt64, model: String?, workers: Int?, keptFrames: String?, record: String?) throws {
         self.seconds = seconds
         self.seed = seed
         self.workers = workers
         self.model = model
+        self.record = try record.map { try DemoRecord(path: $0) }
         self.keptFrames = keptFrames.map { URL(fileURLWithPath: $0) }
         if let folder = self.keptFrames {
             do {
@@ -47,7 +49,7 @@ struct DemoSession {
         let mosquitto = try MosquittoProcess()
         defer { mosquitto.stop() }
         let configuration = try writeConfiguration(brokerURL: mosquitto.url, to: mosquitto.directory)
-        let collector = DemoCollector()
+        let collector = DemoCollector(record: record)
         let (feed, watch) = try connect(mosquitto.url, collector)
         defer {
             feed.stop(within: .zero)
@@ -117,13 +119,15 @@ struct DemoSession {
             throw DemoFailure("no connection to the demo's broker:\n\(mosquitto.log.suffix(2000))")
         }
         let program = try DemoProgram(
-            configuration: configuration, log: mosquitto.directory.appendingPathComponent("brokerside.log"), workers: workers)
-        let isReady = wait(atMost: DemoSession.startSeconds) {
+            configuration: configuration, log: mosquitto.directory.appendingPathComponent("brokerside.log"),
+            workers: workers)
+        func isReady() -> Bool {
             guard collector.isOnline else { return false }
             let log = mosquitto.log
             return waiting.allSatisfy { isSubscribed($0, log) }
         }
-        guard isReady else {
+        wait(atMost: DemoSession.startSeconds) { !program.isRunning || isReady() }
+        guard program.isRunning, isReady() else {
             program.stop()
             throw DemoFailure("the program did not start:\n\(program.log)")
         }
@@ -231,7 +235,7 @@ struct DemoSession {
         for (offset, frame) in frames.enumerated() {
             let format = frame.site.format
             var annotator = frame.pixels.withUnsafeBufferPointer {
-                FrameAnnotator(pixels: $0, width: format.width, height: format.height)
+                TruthAnnotator(pixels: $0, width: format.width, height: format.height)
             }
             annotator.draw(frame.truth)
             annotator.draw(frame.detections)

@@ -117,3 +117,7 @@ ptrdiff_t float_packed_depthwise_count(const struct float_kernels *, ptrdiff_t c
 /// Copies a block of up to 8 axes, outermost first. Strides are in bytes and may be zero or negative on the source side.
 void strided_copy(void *target, const void *source, ptrdiff_t element_size, int rank, const ptrdiff_t *extents,
                   const ptrdiff_t *target_strides, const ptrdiff_t *source_strides);
+
+/// target[i] = `bytes` bytes at source + offsets[i], each `target_pitch` bytes after the one before.
+void gather_blocks(void *target, ptrdiff_t target_pitch, const void *source, const int32_t *offsets, ptrdiff_t count,
+                   ptrdiff_t bytes);

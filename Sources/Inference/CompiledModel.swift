@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import ModelGraph
+import Tensors
+
+/// A network ready to run: fused, planned, its weights packed for this processor. Sessions share it.
+package final class CompiledModel: Sendable {
+    /// An input or output as a session has it: batch items one after the other along the first axis.
+    package struct Port: Sendable {
+        package let name: String
+        package let type: ElementType
+        package let shape: Shape
+    }
+
+    /// The input that takes frames.
+    package struct Image: Sendable {
+        package let input: String
+        package let width: Int
+        package let height: Int
+        package let channels: Int
+        package let preprocessing: ImagePreprocessing
+    }
+
+    package let inputs: [Port]
+    package let outputs: [Port]
+    /// The first input with preprocessing, if there is one.
+    package let imageInput: Image?
+    /// How many items one run takes at most.
+    package let batch: Int
+    let plan: Plan
+    /// Per input: whether it takes pixels, and the bytes of one item.
+    let inputForms: [(isImage: Bool, byteCount: Int)]
+    let outputByteCounts: [Int]
+    /// Images in one item: the first extent that the network was made with.
+    let imagesPerItem: Int
+
+    /// - Parameters:
+    ///   - batch: items that one run takes at most. An item is what the network was made for, of any first extent.
+    /// - Throws: `GraphError` when the graph is not valid.
+    package convenience init(_ model: Model, batch: Int = 1, threads: Int = 1) throws {
+        try self.init(model, batch: batch, kernels: .best)
+    }
+
+    init(_ model: Model, batch: Int, kernels: FloatKernels) throws {
+        precondition(batch > 0)
+        try model.graph.validate()
+        let graph = Fusion.fused(model.graph)
+        var images: [ValueID: ImagePreprocessing] = [:]
+        for id in graph.inputs {
+            let value = graph[id]
+            guard let preprocessing = model.preprocessing[value.name] else { continue }
+            let channels = preprocessing.channelOrder == .gray ? 1 : 3
+            guard value.type == .float32, value.shape.rank == 4, value.shape[1] == channels,
+                preprocessing.mean.count == channels, preprocessing.scale.count == channels
+            else {
+                throw GraphError.wrongInput(
+                    name: value.name, expected: "float32 Nx\(channels)xHxW with \(channels) means and scales",
+                    actual: "\(value.type) \(value.shape)")
+            }
+            images[id] = preprocessing
+        }
+        var builder = PlanBuilder(graph, images: images, kernels: kernels)
+        plan = try builder.build()
+        self.batch = batch
+        func port(_ id: ValueID) -> Port {
+            var extents = graph[id].shape.dimensions
+            if !extents.isEmpty { extents[0] *= batch }
+            return Port(name: graph[id].name, type: graph[id].type, shape: Shape(extents))
+        }
+        inputs = graph.inputs.map(port)
+        outputs = graph.outputs.map(port)
+        inputForms = graph.inputs.map { id in
+            let isImage = images[id] != nil
+            return (isImage, graph[id].shape.count * (isImage ? 1 : graph[id].type.sizeBytes))
+        }
+        outputByteCounts = graph.outputs.map { graph[$0].shape.count * graph[$0].type.sizeBytes }
+        let image = graph.inputs.first { images[$0] != nil }
+        imagesPerItem = image.map { max(graph[$0].shape[0], 1) } ?? 1
+        imageInput = image.flatMap { id in
+            images[id].map {
+                Image(
+                    input: graph[id].name, width: graph[id].shape[3], height: graph[id].shape[2],
+                    channels: graph[id].shape[1], preprocessing: $0)
+            }
+        }
+    }
+
+    /// Bytes that each session takes.
+    package var sessionByteCount: Int {
+        plan.arena.byteCount + batch * (inputForms.map(\.byteCount).reduce(0, +) + outputByteCounts.reduce(0, +))
+    }
+
+    /// Bytes of weights, shared by all sessions.
+    package var weightByteCount: Int {
+        plan.roots.reduce(0) { sum, root in
+            if case .constant(let buffer) = root.kind { sum + buffer.bytes.count } else { sum }
+        }
+    }
+
+    package func makeSession() -> Session { Session(self) }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import ModelGraph
+import Tensors
+
+/// Chooses the layout of each value: channels last where layers over images make and read it, row-major elsewhere.
+struct LayoutChoice {
+    /// By index of the value.
+    private(set) var layouts: [Layout]
+
+    init(_ graph: Graph, images: [ValueID: ImagePreprocessing]) {
+        layouts = [Layout](repeating: .rowMajor, count: graph.values.count)
+        for id in images.keys { layouts[id.index] = .channelsLast }
+        for node in graph.nodes {
+            let layout = layout(of: node, in: graph)
+            for case let output? in node.outputs where graph[output].shape.rank >= 3 { layouts[output.index] = layout }
+        }
+    }
+
+    /// The layout of a node's outputs, those of its inputs being known.
+    private func layout(of node: Node, in graph: Graph) -> Layout {
+        let dynamic = node.inputs.compactMap { $0 }.filter { graph.constants[$0] == nil }
+        guard let first = dynamic.first, let output = node.outputs.compactMap({ $0 }).first else { return .rowMajor }
+        let (from, to) = (graph[first].shape, graph[output].shape)
+        let same = layouts[first.index]
+        switch node.operation {
+        case .convolution, .maxPool, .averagePool, .globalPool: return to.rank == 3 || to.rank == 4 ? .channelsLast : .rowMajor
+        case .unary, .concat, .split, .slice, .quantizeLinear, .dequantizeLinear, .reinterpret: return same
+        case .binary:
+            let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
+            return isImage ? .channelsLast : .rowMajor
+        case .resize: return to.rank == 4 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? same : .rowMajor
+        case .softmax(let axis): return axis == 1 ? same : .rowMajor
+        case .reshape:
+            return from.rank >= 3 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? same : .rowMajor
+        case .transpose(let permutation):
+            // [N, spatial..., C] -> [N, C, spatial...] leaves the memory as it is.
+            let toFirst = [0, to.rank - 1] + Array(1..<max(to.rank - 1, 1))
+            return same == .rowMajor && to.rank >= 3 && permutation == toFirst ? .channelsLast : .rowMajor
+        default: return .rowMajor
+        }
+    }
+}
+
+/// Finds values that can be computed right where the concatenation that reads them will have them.
+struct ConcatParts {
+    struct Part {
+        /// The concatenation's output.
+        var whole: ValueID
+        /// Where the part begins in it.
+        var channel = 0
+        var pixel = 0
+    }
+
+    private(set) var parts: [ValueID: Part] = [:]
+
+    init(_ graph: Graph, _ layouts: [Layout]) {
+        let producers = graph.producers
+        for node in graph.nodes.reversed() {
+            guard case .concat(let axis) = node.operation, let whole = node.outputs[0],
+                layouts[whole.index] == .channelsLast
+            else { continue }
+            var part = Part(whole: whole)
+            for case let id? in node.inputs {
+                let shape = graph[id].shape
+                // Pixels follow each other along the first spatial axis, of one image only.
+                let isBlock = axis == 1 || (axis == 2 && shape[0] == 1)
+                if isBlock, node.inputs.filter({ $0 == id }).count == 1, graph[id].type == graph[whole].type,
+                    graph[id].quantization == graph[whole].quantization,
+                    let base = base(of: id, graph, producers, layouts), parts[base] == nil
+                {
+                    parts[base] = part
+                }
+                if axis == 1 {
+                    part.channel += shape[1]
+                } else {
+                    part.pixel += shape.dimensions.dropFirst(2).reduce(1, *)
+                }
+            }
+        }
+    }
+
+    /// The value that a kernel writes, of which `id` is another view; nil if no kernel writes it in pieces.
+    private func base(
+        of id: ValueID, _ graph: Graph, _ producers: [ValueID: Int], _ layouts: [Layout]
+    ) -> ValueID? {
+        guard let index = producers[id], layouts[id.index] == .channelsLast else { return nil }
+        let node = graph.nodes[index]
+        switch node.operation {
+        case .reshape:
+            guard let input = node.inputs[0], graph.constants[input] == nil, layouts[input.index] == .channelsLast else {
+                return nil
+            }
+            return base(of: input, graph, producers, layouts)
+        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat:
+            return node.outputs.count == 1 ? id : nil
+        default: return nil
+        }
+    }
+}

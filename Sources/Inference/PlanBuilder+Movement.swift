@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+import CKernels
+import ModelGraph
+import Tensors
+
+/// Operators that only move elements, of any type: as views of the same memory where possible, else as copies.
+extension PlanBuilder {
+    /// Whether a node's values store numbers alike, so that moving them is all there is to do.
+    private func movesStored(_ node: Node) -> Bool {
+        let values = (node.inputs + node.outputs).compactMap { $0.map { graph[$0] } }
+        guard let first = values.first else { return false }
+        return values.allSatisfy {
+            $0.type == first.type && $0.quantization == first.quantization && $0.quantization?.axis == nil
+        }
+    }
+
+    mutating func lowerConcat(_ node: Node, axis: Int) -> Bool {
+        guard let y = node.outputs[0], movesStored(node) else { return false }
+        let target = target(y)
+        let value = graph[y]
+        let strides = value.shape.strides(in: target)
+        var position = 0
+        for case let id? in node.inputs {
+            let shape = graph[id].shape
+            let offset = position * strides[axis]
+            position += shape[axis]
+            if shape.count == 0 { continue }
+            let source = graph.constants[id] == nil ? places[id] ?? read(id, .rowMajor) : read(id, .rowMajor)
+            if source.root == target.root && source.offsetBytes == target.offsetBytes + offset * value.type.sizeBytes {
+                continue
+            }
+            copy(
+                node.name, value.type, shape, from: source, sourceStrides: shape.strides(in: source), to: target,
+                targetStrides: strides, targetOffset: offset)
+        }
+        return true
+    }
+
+    mutating func lowerSplit(_ node: Node, axis: Int, sizes: [Int]) -> Bool {
+        guard movesStored(node), let x = input(node, 0) else { return false }
+        var start = 0
+        for (output, size) in zip(node.outputs, sizes) {
+            if let output { emitBlock(node, x, output, axis: axis, start: start) }
+            start += size
+        }
+        return true
+    }
+
+    mutating func lowerSlice(_ node: Node, _ slice: Slice) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0] else { return false }
+        let from = graph[x].shape
+        let cut = (0..<from.rank).filter { slice.sizes[$0] != from[$0] || slice.steps[$0] != 1 }
+        if cut.count <= 1, let axis = cut.first ?? (from.rank > 0 ? 0 : nil), slice.steps[axis] == 1 {
+            emitBlock(node, x, y, axis: axis, start: slice.starts[axis])
+            return true
+        }
+        let source = places[x] ?? read(x, .rowMajor)
+        let strides = from.strides(in: source)
+        let offset = zip(slice.starts, strides).map(*).reduce(0, +)
+        let target = target(y)
+        copy(
+            node.name, graph[y].type, graph[y].shape, from: source, sourceStrides: zip(strides, slice.steps).map(*),
+            sourceOffset: offset, to: target, targetStrides: graph[y].shape.strides(in: target))
+        return true
+    }
+
+    /// The part of x that begins at `start` along one axis.
+    private mutating func emitBlock(_ node: Node, _ x: ValueID, _ y: ValueID, axis: Int, start: Int) {
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let source = places[x] ?? read(x, .rowMajor)
+        let offset = start * from.strides(in: source)[axis]
+        // Channels of pixels that may lie apart, and rows of the outermost axis, are where they are.
+        let outer = source.layout == .rowMajor ? axis : -1
+        let isOutermost = outer >= 0 && from.dimensions[..<outer].allSatisfy { $0 == 1 }
+        if (source.layout == .channelsLast && axis == 1) || isOutermost {
+            var view = source
+            view.offsetBytes += offset * graph[x].type.sizeBytes
+            alias(y, view)
+            return
+        }
+        let target = target(y)
+        copy(
+            node.name, graph[y].type, to, from: source, sourceStrides: from.strides(in: source), sourceOffset: offset,
+            to: target, targetStrides: to.strides(in: target))
+    }
+
+    mutating func lowerReshape(_ node: Node) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0] else { return false }
+        if layouts[y.index] == .channelsLast {
+            alias(y, read(x, .channelsLast))
+        } else {
+            alias(y, read(x, .rowMajor))
+        }
+        return true
+    }
+
+    mutating func lowerTranspose(_ node: Node, _ permutation: [Int]) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0] else { return false }
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let source = places[x] ?? read(x, .rowMajor)
+        let sourceStrides = from.strides(in: source)
+        // The order of elements that is wanted may be the one they have.
+        let view = Place(
+            root: source.root, offsetBytes: source.offsetBytes, layout: layouts[y.index],
+            pitch: layouts[y.index] == .channelsLast ? to.channels : 0)
+        let wanted = to.strides(in: view)
+        let given = permutation.map { sourceStrides[$0] }
+        if (0..<to.rank).allSatisfy({ to[$0] == 1 || wanted[$0] == given[$0] }) {
+            alias(y, view)
+            return true
+        }
+        let target = target(y)
+        copy(
+            node.name, graph[y].type, to, from: source, sourceStrides: given, to: target,
+            targetStrides: to.strides(in: target))
+        return true
+    }
+
+    /// Nearest neighbours of whole pixels.
+    mutating func lowerResize(_ node: Node, _ resize: Resize) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast,
+            resize.mode == .nearest, resize.coordinates != .cropAndResize, graph[y].shape.count > 0
+        else { return false }
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let (source, target) = (read(x, .channelsLast), target(y))
+        let size = graph[x].type.sizeBytes
+        guard from.pixels * source.pitch * size <= Int32.max else { return false }
+        let rows = resize.taps(axis: 2, extent: from[2]).map { $0.positions[0] }
+        let columns = resize.taps(axis: 3, extent: from[3]).map { $0.positions[0] }
+        let offsets = (0..<from[0]).flatMap { image in
+            rows.flatMap { row in
+                columns.map { Int32(((image * from[2] + row) * from[3] + $0) * source.pitch * size) }
+            }
+        }
+        let (pitch, bytes) = (target.pitch * size, to.channels * size)
+        emit(node.name, [source, target]) { memory in
+            let (x, y) = (memory.pointer(source), memory.pointer(target))
+            return { gather_blocks(y, pitch, x, offsets, offsets.count, bytes) }
+        }
+        return true
+    }
+
+    // MARK: The rest
+
+    /// Any operator, as it is defined. It allocates its results.
+    mutating func lowerToReference(_ node: Node) throws {
+        let graph = self.graph
+        let sources = node.inputs.map { id in id.map { ($0, read($0, .rowMajor)) } }
+        let targets = node.outputs.map { id in
+            id.map { id in
+                let place = layouts[id.index] == .rowMajor ? target(id) : addPlace(graph[id], .rowMajor)
+                return (id, place)
+            }
+        }
+        emit(node.name, (sources + targets).compactMap { $0?.1 }) { memory in
+            let inputs = sources.map { source in source.map { memory.tensor(graph[$0.0], $0.1) } }
+            let outputs = targets.map { target in
+                target.map {
+                    UnsafeMutableRawBufferPointer(
+                        start: memory.pointer($0.1), count: graph[$0.0].shape.count * graph[$0.0].type.sizeBytes)
+                }
+            }
+            return {
+                let results = try ReferenceEvaluator.evaluate(node, in: graph, inputs: inputs)
+                for (result, output) in zip(results, outputs) {
+                    output?.copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: result.buffer.bytes.prefix(output?.count ?? 0)))
+                }
+            }
+        }
+        for case let (id, place)? in targets where layouts[id.index] != .rowMajor {
+            copy(node.name, graph[id].type, graph[id].shape, from: place, to: target(id))
+        }
+    }
+
+    /// The first steps: pixels become numbers, other inputs are copied into the arena.
+    mutating func addInputs() {
+        for (index, id) in graph.inputs.enumerated() {
+            let value = graph[id]
+            let place = target(id)
+            guard let image = images[id] else {
+                let byteCount = value.shape.count * value.type.sizeBytes
+                emit("input \(value.name)", [place]) { memory in
+                    let target = memory.pointer(place)
+                    return {
+                        let slots = memory.inputs[index].bytes
+                        target.copyMemory(
+                            from: slots.baseAddress.unsafelyUnwrapped + memory.item * byteCount, byteCount: byteCount)
+                    }
+                }
+                continue
+            }
+            let (pixels, channels, kernels) = (value.shape.pixels, value.shape.channels, kernels)
+            emit("pixels \(value.name)", [place]) { memory in
+                let target = memory.floats(place)
+                let run = kernels.table.pointee.pixels
+                return {
+                    let slots = memory.inputs[index].bytes.assumingMemoryBound(to: UInt8.self)
+                    let base = slots.baseAddress.map { $0 + memory.item * pixels * channels }
+                    run?(base, channels, image.mean, image.scale, target, pixels, channels)
+                }
+            }
+        }
+    }
+
+    /// The last step: outputs go to the place of their item.
+    mutating func addOutputs() {
+        let sources = graph.outputs.map { ($0, read($0, .rowMajor)) }
+        let counts = sources.map { graph[$0.0].shape.count * graph[$0.0].type.sizeBytes }
+        emit("outputs", sources.map(\.1)) { memory in
+            let pointers = sources.map { memory.pointer($0.1) }
+            return {
+                for index in pointers.indices {
+                    guard let target = memory.outputs[index].bytes.baseAddress else { continue }
+                    (target + memory.item * counts[index]).copyMemory(from: pointers[index], byteCount: counts[index])
+                }
+            }
+        }
+    }
+}

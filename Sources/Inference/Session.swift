@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import ModelGraph
+import Tensors
+
+/// A compiled network with the memory that one worker runs it in. Not to be used by two threads at once.
+///
+/// Fill the inputs, `run`, read the outputs; they stay until the next run. A run allocates nothing, unless the network has
+/// operators that only the reference evaluator knows.
+package final class Session {
+    /// Where the pixels of a frame go: interleaved bytes in the network's order of channels.
+    package struct PixelPlane {
+        package let base: UnsafeMutablePointer<UInt8>
+        /// Bytes from one pixel, and from one row, to the next.
+        package let pixelStride: Int
+        package let rowStride: Int
+    }
+
+    package let model: CompiledModel
+    private let memory: Memory
+    private let actions: [Plan.Action]
+
+    init(_ model: CompiledModel) {
+        self.model = model
+        let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch) }
+        let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch) }
+        let memory = Memory(model.plan, inputs: inputs, outputs: outputs)
+        self.memory = memory
+        actions = model.plan.steps.map { $0.bind(memory) }
+    }
+
+    /// The pixels of the image input's frame `slot`, 0 ..< batch times the network's own first extent.
+    package func pixels(_ slot: Int) -> PixelPlane {
+        guard let image = model.imageInput, let index = model.inputForms.firstIndex(where: \.isImage),
+            let base = memory.inputs[index].bytes.baseAddress
+        else { preconditionFailure("the network has no image input") }
+        precondition((0..<(model.batch * model.imagesPerItem)).contains(slot), "no such place in the batch")
+        let rowStride = image.width * image.channels
+        return PixelPlane(
+            base: base.assumingMemoryBound(to: UInt8.self) + slot * image.height * rowStride,
+            pixelStride: image.channels, rowStride: rowStride)
+    }
+
+    /// The elements of an input that is no image, in ONNX's layout, batch items one after the other. For an image input
+    /// these are its pixels, as `pixels(_:)` says.
+    package func inputBytes(_ index: Int) -> UnsafeMutableRawBufferPointer { memory.inputs[index].bytes }
+
+    /// Computes the outputs of the first `batch` items. The result of an item does not depend on the others.
+    ///
+    /// - Throws: `GraphError` when an index in the data is out of range.
+    package func run(batch: Int = 1) throws {
+        precondition((0...model.batch).contains(batch), "more items than the session was made for")
+        for item in 0..<batch {
+            memory.item = item
+            for action in actions { try action() }
+        }
+    }
+
+    /// Runs one item and calls `body` after each step with its name and how long it took. For benchmarks.
+    package func profile(_ body: (String, Duration) -> Void) throws {
+        memory.item = 0
+        let clock = ContinuousClock()
+        for (step, action) in zip(model.plan.steps, actions) {
+            let start = clock.now
+            try action()
+            body(step.name, clock.now - start)
+        }
+    }
+
+    package var outputCount: Int { model.outputs.count }
+
+    /// A float output, all items of the batch; only those of the last run are new.
+    package func output(_ index: Int) -> UnsafeBufferPointer<Float> {
+        precondition(model.outputs[index].type == .float32, "the output holds \(model.outputs[index].type)")
+        return UnsafeBufferPointer(memory.outputs[index].bytes.assumingMemoryBound(to: Float.self))
+    }
+
+    /// Any output, as a copy.
+    package func outputTensor(_ index: Int) -> Tensor {
+        let port = model.outputs[index]
+        let tensor = Tensor(port.type, port.shape)
+        tensor.buffer.bytes.copyMemory(from: UnsafeRawBufferPointer(memory.outputs[index].bytes))
+        return tensor
+    }
+}
