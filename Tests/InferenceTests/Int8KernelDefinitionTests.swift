@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 /// Each kernel of each instruction set against loops written from the documented equations, bit for bit.
-struct Int8KernelTests {
+struct Int8KernelDefinitionTests {
     /// A table of kernels. `@unchecked Sendable`: tables are constants of the program.
     struct Kernels: @unchecked Sendable, CustomTestStringConvertible {
         let table: UnsafePointer<int8_kernels>
@@ -33,7 +33,7 @@ struct Int8KernelTests {
             self.shape = shape
             isDepthwise = depthwise
             var numbers = Numbers(seed: UInt64(shape.filters * 1000 + shape.channels))
-            let inputCount = shape.height * shape.width * shape.inputPitch + Int8KernelTests.slackBytes
+            let inputCount = shape.height * shape.width * shape.inputPitch + Int8KernelDefinitionTests.slackBytes
             input = values == .random ? numbers.bytes(inputCount) : [UInt8](repeating: 255, count: inputCount)
             residual = numbers.bytes(shape.outputPixels * shape.outputPitch)
             zeroPoints =
