@@ -34,6 +34,7 @@ let package = Package(
         .target(
             name: "CJPEG", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])],
             linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CDemoDetector", exclude: ["demo-detector.bsm"]),
         // Floor 1
         library("Tensors"),
         library("Streaming"),
@@ -46,7 +47,7 @@ let package = Package(
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
         library("ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
         library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
-        library("Simulation", ["Tensors", "Vision"]),
+        library("Simulation", ["Tensors", "Vision", "CDemoDetector"]),
         // Floor 3
         library("ModelCompression", ["Inference", "ModelGraph", "Tensors"]),
         library(

@@ -39,10 +39,11 @@ expect(summary["false_alarms"] <= MOST_FALSE_ALARMS, f"{summary['false_alarms']}
 
 expect(len(summary["sources"]) > 0, f"{len(summary['sources'])} sources")
 for source in summary["sources"]:
-    shed, failed = source["shed"]["total"], source["failed"]["total"]
-    known = source["processed"] + shed + failed + source["in_flight"]
-    expect(source["received"] == known and source["received"] > 0 and source["in_flight"] == 0,
-           f"source {source['name']}: received {source['received']} = processed {source['processed']} + shed {shed}"
-           f" + failed {failed} + in flight {source['in_flight']}")
+    published, received, processed = source["published"], source["received"], source["processed"]
+    shed, failed, in_flight = source["shed"]["total"], source["failed"]["total"], source["in_flight"]
+    expect(0 < published == received == processed + shed + failed and in_flight == 0,
+           f"source {source['name']}: published {published}, received {received} = processed {processed} + shed {shed}"
+           f" + failed {failed}, in flight {in_flight}")
+expect(summary["exact"], "the demo itself says that its accounting is exact")
 
 sys.exit(1 if missed else 0)

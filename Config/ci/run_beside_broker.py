@@ -235,7 +235,7 @@ def main():
 
     model = options.model or next(iter([*ROOT.glob("Config/**/*.bsm"), *ROOT.glob("Sources/**/*.bsm")]), None)
     # As many as the queue of a source holds by default, so that none may be shed.
-    frames = sorted(pathlib.Path(options.frames).glob("*.jpg"))[:40]
+    frames = sorted(pathlib.Path(options.frames).rglob("*.jpg"))[:40]
     if model is None or not frames:
         sys.exit(f"run_beside_broker.py: no model file or no *.jpg in {options.frames}")
     with tempfile.TemporaryDirectory() as folder:

@@ -9,10 +9,15 @@
 /// Turns a budget of false alarms into a threshold on the tail probability, and holds it.
 ///
 /// With samples every T seconds on average and a rate of r alarms per second, a sample alarms at probability r T or less. Should the
-/// learned probabilities be too small for the series at hand, alarms come too often; then the threshold gives way: each alarm halves it,
-/// and it recovers by one halving per period in which the budget allows one alarm, never above r T. So the long-run
+/// learned probabilities be too small for the series at hand, alarms come too often; then the threshold gives way: each alarm
+/// quarters it, and it recovers as much per period in which the budget allows one alarm, never above r T. So the long-run
 /// rate keeps the budget whatever the distribution (adaptive conformal inference: I. Gibbs, E. Candès, 2021).
 struct AlarmThreshold: Sendable {
+    /// Halvings per alarm.
+    private static let step = 2.0
+    /// Alarms with fewer samples between them are one.
+    private static let gap = 16
+
     private var lastTime: Int64?
     private var intervalSeconds = 0.0
     private var seen = 0.0
@@ -32,9 +37,9 @@ struct AlarmThreshold: Sendable {
     }
 
     mutating func isAlarm(_ logProbability: Double, _ allowed: Double) -> Bool {
-        log2Factor = min(log2Factor + allowed, 0)
+        log2Factor = min(log2Factor + AlarmThreshold.step * allowed, 0)
         let isAlarm = logProbability <= log(allowed) + log2Factor * M_LN2
-        if isAlarm && quietCount > 16 { log2Factor -= 1 }
+        if isAlarm && quietCount > AlarmThreshold.gap { log2Factor -= AlarmThreshold.step }
         quietCount = isAlarm ? 0 : min(quietCount, 1 << 20) + 1
         return isAlarm
     }

@@ -8,8 +8,16 @@
 ///
 /// w starts at 0 (the level alone) and is tracked by a Kalman filter in which w walks randomly: it finds by itself how much
 /// of the series follows its own past, from white noise (w = 0) over autocorrelated noise to smooth oscillations
-/// (w1 = 2 cos omega, w2 = -1). Each observation has bounded influence on everything that is learned.
+/// (w1 = 2 cos omega, w2 = -1). What the filter does not know about w yet widens the prediction. Each observation has
+/// bounded influence on everything that is learned.
 struct Predictor: Sendable {
+    struct Prediction {
+        var value: Double
+        /// Standard deviation from the uncertainty of w alone, in the units of the series.
+        var uncertainty: Double
+        fileprivate(set) var features: SIMD4<Double>
+    }
+
     /// Memory of level and spread, in samples.
     private static let levelMemory = 200.0
     private static let fastGain = 0.25
@@ -17,10 +25,10 @@ struct Predictor: Sendable {
     /// Per sample; lets the weights change within some hundred samples.
     private static let walkVariance = 1e-5
 
-    private(set) var level = 0.0
+    private var level = 0.0
     /// Mean absolute deviation from the level, as a standard deviation.
-    private(set) var deviation = 0.0
-    private var seen = 0.0
+    private var deviation = 0.0
+    private var learned = 0.0
     private var weights = SIMD4<Double>.zero
     private var covariance = (
         SIMD4<Double>(Predictor.priorVariance, 0, 0, 0), SIMD4<Double>(0, Predictor.priorVariance, 0, 0),
@@ -31,57 +39,72 @@ struct Predictor: Sendable {
     private var secondLast = 0.0
     private var fast = 0.0
 
-    private func features(floor: Double) -> SIMD4<Double> {
-        let unit = 1 / max(deviation, floor)
-        let values = SIMD4(last - level, secondLast - level, fast - level, 0) * unit
-        return values.clamped(lowerBound: SIMD4(repeating: -20), upperBound: SIMD4(repeating: 20))
-    }
+    init(first value: Double) { (level, last, secondLast, fast, learned) = (value, value, value, value, 1) }
 
     /// `floor`: the smallest spread that the resolution of the values allows, > 0.
-    func prediction(floor: Double) -> Double {
-        guard seen > 0 else { return 0 }
-        return level + max(deviation, floor) * (weights * features(floor: floor)).sum()
+    func predict(floor: Double) -> Prediction {
+        let unit = max(deviation, floor)
+        let x = SIMD4(last - level, secondLast - level, fast - level, 0) / unit
+        let variance = (covarianceTimes(x) * x).sum()
+        return Prediction(
+            value: level + unit * (weights * x).sum(), uncertainty: unit * max(variance, 0).squareRoot(), features: x)
     }
 
-    /// Learns `value` after its prediction. `spread`: the standard deviation of the residuals, in the units of the series.
-    mutating func learn(_ value: Double, residual: Double, spread: Double, floor: Double) {
-        if seen == 0 {
-            (level, fast, last, secondLast, seen) = (value, value, value, value, 1)
-            return
-        }
-        let unit = max(deviation, floor)
-        if seen >= 4 { learnWeights(residual: residual, spread: spread, unit: unit, floor: floor) }
-        seen = min(seen + 1, Predictor.levelMemory)
-        let bound = seen < 5 ? Double.infinity : 4 * unit
-        let step = min(max(value - level, -bound), bound)
-        level += step / seen
-        deviation += (min(abs(value - level) * 1.2533, bound) - deviation) / seen
+    /// What the sample teaches, to be learned now or later.
+    func lesson(of value: Double, after prediction: Prediction, floor: Double) -> Lesson {
+        Lesson(
+            value: value, features: SIMD4<Float>(prediction.features),
+            target: Float((value - level) / max(deviation, floor)),
+            residual: Float(abs(value - prediction.value)))
+    }
+
+    /// The next prediction follows this sample.
+    mutating func advance(past value: Double) {
         fast += Predictor.fastGain * (value - fast)
         (secondLast, last) = (last, value)
     }
 
-    private mutating func learnWeights(residual: Double, spread: Double, unit: Double, floor: Double) {
-        let x = features(floor: floor).clamped(lowerBound: SIMD4(repeating: -3), upperBound: SIMD4(repeating: 3))
-        let noise = max(spread / unit, 1e-3) * max(1, abs(residual) / (2.5 * spread))
-        let px = SIMD4(
-            (covariance.0 * x).sum(), (covariance.1 * x).sum(), (covariance.2 * x).sum(), 0)
-        let denominator = noise * noise + (px * x).sum()
-        let gain = px / denominator
+    /// `spread`: the standard deviation of the residuals, in the units of the series.
+    mutating func learn(_ lesson: Lesson, spread: Double, floor: Double) {
+        let unit = max(deviation, floor)
+        if learned >= 4 { learnWeights(lesson, noise: max(spread / unit, 1e-3)) }
+        learned = min(learned + 1, Predictor.levelMemory)
+        let bound = learned < 5 ? Double.infinity : 4 * unit
+        level += min(max(lesson.value - level, -bound), bound) / learned
+        deviation += (min(abs(lesson.value - level) * 1.2533, bound) - deviation) / learned
+    }
+
+    /// Kalman update. A surprising observation counts as a noisier one, and no feature counts as more than 3 spreads: one
+    /// outlier would else look like proof that the series follows its past.
+    private mutating func learnWeights(_ lesson: Lesson, noise: Double) {
+        let limit = SIMD4<Double>(repeating: 3)
+        let raw = SIMD4<Double>(lesson.features)
+        let shrink = min(1, 3 / max(raw.max(), -raw.min(), 3))
+        let x = (raw * shrink).clamped(lowerBound: -limit, upperBound: limit)
+        let error = Double(lesson.target) * shrink - (weights * x).sum()
+        let effective = noise * max(1, abs(error) / (2.5 * noise))
+        let px = covarianceTimes(x)
+        let denominator = effective * effective + (px * x).sum()
         let bound = 3 * denominator.squareRoot()
-        weights += gain * min(max(residual / unit, -bound), bound)
+        let gain = px / denominator
+        weights += gain * min(max(error, -bound), bound)
+        let room = Predictor.priorVariance
         covariance.0 -= px * gain[0]
         covariance.1 -= px * gain[1]
         covariance.2 -= px * gain[2]
-        let room = Predictor.priorVariance
         covariance.0[0] = min(covariance.0[0] + Predictor.walkVariance, room)
         covariance.1[1] = min(covariance.1[1] + Predictor.walkVariance, room)
         covariance.2[2] = min(covariance.2[2] + Predictor.walkVariance, room)
+    }
+
+    private func covarianceTimes(_ x: SIMD4<Double>) -> SIMD4<Double> {
+        SIMD4((covariance.0 * x).sum(), (covariance.1 * x).sum(), (covariance.2 * x).sum(), 0)
     }
 
     /// The series has moved for good: begins at a new level, keeps what it knows of spread and autocorrelation.
     mutating func moveLevel(to newLevel: Double) {
         level = newLevel
         fast = newLevel
-        seen = min(seen, 10)
+        learned = min(learned, 10)
     }
 }

@@ -33,12 +33,15 @@ package struct SeriesDetector: Sendable {
     package static let warmUpCount = 30
 
     private let budget: FalseAlarmBudget
-    private var predictor = Predictor()
+    private var predictor: Predictor?
     private var residuals = ResidualStatistics()
     private var repeats = RepeatModel()
     private var resolution = ValueResolution()
     private var threshold = AlarmThreshold()
+    private var delayLine = DelayLine()
+    private var novelty = Novelty()
     private var seen = 0
+    private var lastWasExtreme = false
     private var sameSideRun = 0
     private var recent = InlineArray<9, Double>(repeating: 0)
 
@@ -47,42 +50,62 @@ package struct SeriesDetector: Sendable {
     /// `unixNanoseconds`: the time of the sample. Values that are not finite get score 0 and are not learned.
     package mutating func score(_ value: Double, at unixNanoseconds: Int64) -> AnomalyScore {
         guard value.isFinite else { return .none }
-        let probability = threshold.take(time: unixNanoseconds, budget: budget)
+        let allowed = threshold.take(time: unixNanoseconds, budget: budget)
         resolution.learn(value)
-        let floor = resolution.spreadFloor(near: value)
-        let prediction = seen == 0 ? value : predictor.prediction(floor: floor)
-        let spread = max(residuals.spread, floor)
-        let residual = value - prediction
-        let judged = residuals.judge(residual / spread, smallest: floor / spread)
-        var logProbability = min(judged.min(), repeats.judge(value)) + log(5.0)
-        logProbability = min(logProbability, 0)
-        let isWarmingUp = seen < SeriesDetector.warmUpCount
-        if isWarmingUp { logProbability = max(logProbability, -log(Double(seen + 1))) }
-        let isAlarm = !isWarmingUp && threshold.isAlarm(logProbability, probability)
-        let width = spread * residuals.expectedWidth
-        let result = AnomalyScore(
-            score: SeriesDetector.score(logProbability), isAlarm: isAlarm,
-            expected: seen < 2 ? nil : (prediction - width)...(prediction + width), isWarmingUp: isWarmingUp)
-
-        let isExtreme = judged.min() < log(1e-5) && !isWarmingUp
-        if seen > 0 { residuals.learn(residual / spread, smallest: floor / spread, unit: spread, isExtreme: isExtreme) }
+        let logRepeat = repeats.judge(value)
         repeats.learn(value)
-        predictor.learn(value, residual: residual, spread: spread, floor: floor)
-        followShift(value, residual / spread)
+        guard var predictor else {
+            predictor = Predictor(first: value)
+            seen = 1
+            return AnomalyScore(score: 0, isAlarm: false, expected: nil, isWarmingUp: true)
+        }
+        let floor = resolution.spreadFloor(near: value)
+        let prediction = predictor.predict(floor: floor)
+        let spread = max(residuals.spread, floor)
+        let width = (spread * spread + prediction.uncertainty * prediction.uncertainty).squareRoot()
+        let standardized = (value - prediction.value) / width
+        let expectedWidth = width * residuals.expectedWidth
+        let statistics = residuals.advance(past: standardized, smallest: floor / width)
+        let judged = residuals.judge(statistics).min()
+
+        let isWarmingUp = seen < SeriesDetector.warmUpCount
+        var logProbability = min(min(judged, logRepeat) + SeriesDetector.logStatisticCount, 0)
+        if isWarmingUp { logProbability = max(logProbability, -log(Double(seen + 1))) }
+        let isAlarm = !isWarmingUp && threshold.isAlarm(logProbability, allowed)
+        logProbability = -novelty.take(SeriesDetector.surprise(logProbability))
+
+        let isExtreme = judged < SeriesDetector.logExtreme && !isWarmingUp
+        if isExtreme && !lastWasExtreme { residuals.learnSize(statistics) }
+        lastWasExtreme = isExtreme
+        var lesson = predictor.lesson(of: value, after: prediction, floor: floor)
+        lesson.statistics = statistics
+        predictor.advance(past: value)
+        if let due = delayLine.add(lesson, isExtreme: isExtreme) {
+            predictor.learn(due, spread: spread, floor: floor)
+            residuals.learn(due)
+        }
+        followShift(value, standardized, &predictor)
+        self.predictor = predictor
         seen += 1
-        return result
+        return AnomalyScore(
+            score: -expm1(logProbability), isAlarm: isAlarm,
+            expected: (prediction.value - expectedWidth)...(prediction.value + expectedWidth), isWarmingUp: isWarmingUp)
     }
 
-    /// One minus the probability. Below 10^-6 no experience supports the extrapolation, and the score would soon round to 1; there the
-    /// excess of -ln p counts by its logarithm only, so that scores keep their order.
-    private static func score(_ logProbability: Double) -> Double {
-        let limit = log(1e-6)
-        guard logProbability < limit else { return -expm1(logProbability) }
-        return -expm1(limit - log1p(limit - logProbability))
+    /// Of the smallest of five probabilities (four of the residuals, one of repetitions): it is multiplied by their number.
+    private static let logStatisticCount = log(5.0)
+    /// What is less probable is not learned like other samples.
+    private static let logExtreme = log(1e-5)
+
+    /// -ln p. Below p = 10^-6 no experience supports the extrapolation, and the score would soon round to 1; what is beyond
+    /// counts by its logarithm only, so that scores keep their order.
+    private static func surprise(_ logProbability: Double) -> Double {
+        let limit = -log(1e-6)
+        return -logProbability < limit ? -logProbability : limit + log1p(-logProbability - limit)
     }
 
     /// After many residuals in a row far on one side the level has moved: learning goes on from there.
-    private mutating func followShift(_ value: Double, _ standardized: Double) {
+    private mutating func followShift(_ value: Double, _ standardized: Double, _ predictor: inout Predictor) {
         recent[seen % 9] = value
         let side = standardized > 2.5 ? 1 : standardized < -2.5 ? -1 : 0
         sameSideRun = side == 0 ? 0 : sameSideRun.signum() == side ? sameSideRun + side : side
@@ -98,5 +121,6 @@ package struct SeriesDetector: Sendable {
         }
         predictor.moveLevel(to: sorted[4])
         residuals.forgetRecent()
+        delayLine.forget()
     }
 }

@@ -16,16 +16,19 @@
 ///
 /// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter and
 /// quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would follow
-/// under Gaussian noise, as if that had been seen too. xi is kept at 0 or above: a tail is never taken to end.
+/// under Gaussian noise, as if that had been seen too. A negative xi would say that the tail ends somewhere; of the
+/// logarithm above only the first two terms of its series in xi are kept then, which is a tail like the Gaussian's, without end:
 ///
-/// An excess counts at most as its own 10^-4 quantile, so a single value cannot spoil the model.
+///     -ln P(X > x) = ln 10 + y - xi y^2 / 2      y = (x - u) / beta, xi < 0
+///
+/// An excess counts at most as its own 10^-5 quantile, so a single value cannot spoil the model.
 struct TailModel: Sendable {
     private static let tailProbability = 0.1
     private static let ringCount = 32
     /// Weight of the prior, in excesses.
     private static let priorCount = 20.0
-    private static let priorShape = 0.02
-    private static let shapes = 0.0...0.6
+    private static let priorShape = -0.05
+    private static let shapes = -0.15...0.6
 
     private var excesses = InlineArray<32, Float>(repeating: 0)
     private var next = 0
@@ -48,14 +51,15 @@ struct TailModel: Sendable {
         let excess = x - threshold
         guard excess > 0 else { return log(TailModel.tailProbability) * pow(max(x, 0) / threshold, 1.4) }
         let relative = excess / scale
-        let tail = shape < 1e-6 ? relative : log1p(shape * relative) / shape
+        let tail = shape > 1e-6 ? log1p(shape * relative) / shape : relative - shape / 2 * relative * relative
         return max(log(TailModel.tailProbability) - tail, -700)
     }
 
     /// The value that is exceeded with `probability`, at most 0.1.
     func quantile(_ probability: Double) -> Double {
         let ratio = log(TailModel.tailProbability / probability)
-        return threshold + scale * (shape < 1e-6 ? ratio : expm1(shape * ratio) / shape)
+        if abs(shape) < 1e-6 { return threshold + scale * ratio }
+        return threshold + scale * (shape > 0 ? expm1(shape * ratio) : 1 - (1 - 2 * shape * ratio).squareRoot()) / shape
     }
 
     mutating func learn(_ x: Double) {
@@ -64,7 +68,7 @@ struct TailModel: Sendable {
         // The step that a stochastic approximation of a quantile wants is 1 / (n density), and the density there is
         // tailProbability / scale.
         let step = scale / TailModel.tailProbability / (seen + 60)
-        let excess = min(x, quantile(1e-4)) - threshold
+        let excess = min(x, quantile(1e-5)) - threshold
         threshold = max(threshold + step * ((isExcess ? 1 : 0) - TailModel.tailProbability), 1e-3 * priorScale)
         guard isExcess else { return }
         excesses[next] = Float(excess)

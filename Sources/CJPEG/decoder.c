@@ -73,11 +73,17 @@ static void on_error(j_common_ptr jpeg) {
     cjpeg_status status = status_of_error(jpeg->err->msg_code);
     // After the end libjpeg only sees an invented end of image, so whatever it misses then was cut off.
     if (decoder->ended && status == CJPEG_CORRUPT) status = CJPEG_TRUNCATED;
-    fail(decoder, status, NULL);
+    // libjpeg's words for it are about the temporary files that it would use instead.
+    int is_memory = jpeg->err->msg_code == JERR_NO_BACKING_STORE;
+    fail(decoder, status, is_memory ? "its scans need more working memory" : NULL);
 }
 
-/// A warning that means lost pixels counts for one restart interval, without restart markers for the whole picture; a
-/// picture that lost more than an eighth is not worth a look at it. All other warnings leave the picture whole.
+/// Which of libjpeg's warnings make a picture useless:
+/// - the data of a scan ends early, at the end of the file or at an end-of-image marker: the picture is cut off;
+/// - a code that does not exist, or a marker where none belongs: pixels are lost up to the next restart marker, or to
+///   the end where there are none. More than an eighth of the picture lost is too much.
+///   libjpeg-turbo looks for such codes only in the last half kilobyte or so; see `has_leftovers` for the rest.
+/// All others (stray bytes between segments, unknown versions, strange parameters) leave the picture whole.
 static void on_message(j_common_ptr jpeg, int level) {
     if (level >= 0) return;
     cjpeg_decoder *decoder = owner(jpeg);
@@ -90,7 +96,13 @@ static void on_message(j_common_ptr jpeg, int level) {
     if (code == JWRN_HIT_MARKER && (decoder->ended || picture->unread_marker == JPEG_EOI))
         fail(decoder, CJPEG_TRUNCATED, NULL);
     uint64_t all = (uint64_t)picture->MCUs_per_row * picture->MCU_rows_in_scan;
-    decoder->lost_mcus += picture->restart_interval ? picture->restart_interval : all;
+    if (picture->restart_interval) {
+        decoder->lost_mcus += picture->restart_interval;
+    } else {
+        uint64_t rows = picture->total_iMCU_rows;
+        uint64_t left = all * (rows - picture->input_iMCU_row) / rows;
+        if (decoder->lost_mcus < left) decoder->lost_mcus = left;
+    }
     if (decoder->lost_mcus * 8 > all) fail(decoder, CJPEG_CORRUPT, NULL);
 }
 
@@ -241,6 +253,17 @@ static int is_complete(const cjpeg_decoder *decoder) {
     return 1;
 }
 
+/// Whether data follows where the picture's single scan should have ended. libjpeg-turbo's fast loop takes a code that
+/// does not exist for a zero, without a word; then the data rarely lasts exactly as long as the picture.
+static int has_leftovers(const struct jpeg_decompress_struct *jpeg) {
+    if (jpeg->unread_marker) return 0;
+    const JOCTET *at = jpeg->src->next_input_byte, *end = at + jpeg->src->bytes_in_buffer;
+    if (at == end) return 0;
+    if (*at != 0xFF) return 1;
+    while (at < end && *at == 0xFF) at++;
+    return at < end && *at == 0;
+}
+
 cjpeg_status cjpeg_decoder_decode(cjpeg_decoder *decoder, uint32_t numerator, uint32_t channels, cjpeg_image *image) {
     if (!decoder->opened || numerator < 1 || numerator > 8 || (channels != 1 && channels != 3)) {
         snprintf(decoder->message, sizeof decoder->message, "no picture is open");
@@ -286,6 +309,7 @@ cjpeg_status cjpeg_decoder_decode(cjpeg_decoder *decoder, uint32_t numerator, ui
     }
     // The arithmetic decoder takes zeros after the end without a word.
     if (jpeg->arith_code && decoder->ended) fail(decoder, CJPEG_TRUNCATED, "the data ends before the picture");
+    if (!jpeg_has_multiple_scans(jpeg) && has_leftovers(jpeg)) decoder->warnings++;
     *image = (cjpeg_image){
         .pixels = decoder->pixels,
         .width = jpeg->output_width,

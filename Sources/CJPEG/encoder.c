@@ -100,7 +100,8 @@ void cjpeg_encoder_destroy(cjpeg_encoder *encoder) {
 const char *cjpeg_encoder_message(const cjpeg_encoder *encoder) { return encoder->message; }
 
 cjpeg_status cjpeg_encoder_encode(
-    cjpeg_encoder *encoder, const uint8_t *pixels, const cjpeg_encoding *encoding, const uint8_t **data, size_t *length) {
+    cjpeg_encoder *encoder, const uint8_t *pixels, const cjpeg_encoding *encoding, const uint8_t **data,
+    size_t *length) {
     encoder->message[0] = 0;
     if (setjmp(encoder->failure)) {
         jpeg_abort_compress(&encoder->jpeg);

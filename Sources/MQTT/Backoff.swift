@@ -7,7 +7,7 @@ package struct Backoff: Sendable, Equatable {
     /// Keeps a client whose luck draws zero from spinning.
     package var minimum = Duration.milliseconds(20)
     package var first = Duration.milliseconds(250)
-    package var maximum = Duration.seconds(4)
+    package var maximum = Duration.seconds(2)
 
     package init() {}
 

@@ -123,7 +123,7 @@ extension Operator {
             return [
                 TensorType(x.type, [x.shape[0], x.shape[1] / (block * block), x.shape[2] * block, x.shape[3] * block])
             ]
-        case .spaceToDepth(let block):
+        case .spaceToDepth(let block, _):
             let x = try arguments.single()
             try arguments.require(
                 x.shape.rank == 4 && block > 0 && block <= 1 << 15, "needs four axes and a block size")

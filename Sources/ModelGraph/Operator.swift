@@ -95,7 +95,7 @@ package enum Operator: Hashable, Sendable, Codable {
     case resize(Resize)
     /// (x [N, C, H, W])
     case depthToSpace(blockSize: Int, order: DepthToSpaceOrder)
-    case spaceToDepth(blockSize: Int)
+    case spaceToDepth(blockSize: Int, order: DepthToSpaceOrder)
     /// (indices, values [off, on]) -> one axis more
     case oneHot(axis: Int, depth: Int)
     /// (x): upper or lower triangle of the last two axes, relative to diagonal k

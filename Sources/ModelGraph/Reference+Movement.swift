@@ -103,17 +103,19 @@ extension ReferenceEvaluator {
                 from: Region(x, strides: [sn, channel * sc, sh, row * sc, sw, column * sc]),
                 to: Region(result, strides: denseStrides([n, c, h, block, w, block])))
             return [result]
-        case .spaceToDepth(let block):
+        case .spaceToDepth(let block, let order):
             let result = Tensor(types[0].type, types[0].shape)
-            let extents = [
-                dimensions[0], block, block, dimensions[1], dimensions[2] / block, dimensions[3] / block,
-            ]
+            let (n, c, h, w) = (dimensions[0], dimensions[1], dimensions[2] / block, dimensions[3] / block)
+            let target = denseStrides(types[0].shape.dimensions)
+            let (channel, row, column) = order == .dcr ? (1, block * c, c) : (block * block, block, 1)
             copy(
-                extents,
-                from: Region(
-                    x,
-                    strides: [strides[0], strides[2], strides[3], strides[1], block * strides[2], block * strides[3]]),
-                to: Region(result, strides: denseStrides(extents)))
+                [n, c, h, block, w, block],
+                from: Region(x, strides: denseStrides([n, c, h, block, w, block])),
+                to: Region(
+                    result,
+                    strides: [
+                        target[0], channel * target[1], target[2], row * target[1], target[3], column * target[1],
+                    ]))
             return [result]
         case .pad(let pad): return [padded(pad, x, inputs.count > 1 ? inputs[1] : nil, types[0])]
         default: preconditionFailure("not an operator that moves elements by a fixed pattern")

@@ -41,7 +41,7 @@ extension Resize {
         case .halfPixelSymmetric:
             let offset = length / 2 * (1 - Double(sizes[axis]) / resized)
             return offset + (x + 0.5) / scale - 0.5
-        case .alignCorners: return sizes[axis] > 1 ? x * (length - 1) / Double(sizes[axis] - 1) : 0
+        case .alignCorners: return sizes[axis] > 1 && resized > 1 ? x * (length - 1) / (resized - 1) : 0
         case .cropAndResize:
             guard let region else { return x }
             let (start, end) = (Double(region[axis]), Double(region[scales.count + axis]))

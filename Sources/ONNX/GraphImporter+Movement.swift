@@ -64,10 +64,13 @@ extension GraphImporter {
             return try add(node, .expand(Shape(zip(own, wanted).map { $1 == 1 ? $0 : $1 })), [x])
         case .tile: return try add(node, .tile(repeats: try integers(node, 1)), [x])
         case .pad: return try addPad(node)
-        case .depthToSpace:
+        case .depthToSpace, .spaceToDepth:
             let order = try node.word("mode", default: DepthToSpaceOrder.dcr)
-            return try add(node, .depthToSpace(blockSize: node.int("blocksize", default: 0), order: order), [x])
-        case .spaceToDepth: return try add(node, .spaceToDepth(blockSize: node.int("blocksize", default: 0)), [x])
+            let block = node.int("blocksize", default: 0)
+            let operation: Operator =
+                kind == .depthToSpace
+                ? .depthToSpace(blockSize: block, order: order) : .spaceToDepth(blockSize: block, order: order)
+            return try add(node, operation, [x])
         case .oneHot:
             let axis = try node.axis(node.int("axis", default: -1), rank: shape.rank + 1)
             let depth = try scalar(try constant(node, 1))

@@ -18,6 +18,8 @@ package final class DemoFeed {
     }
 
     package let faults: [Fault]
+    /// Given out so far, per camera or machine.
+    package private(set) var publishedCounts: [String: Int] = [:]
     private var cameras: [(camera: SimulatedCamera, next: Double)]
     private var machines: [(machine: SimulatedMachine, next: Double)]
     private let seconds: Double
@@ -45,6 +47,7 @@ package final class DemoFeed {
         guard let time = nextTime else { return nil }
         if let index = machines.indices.first(where: { machines[$0].next == time }) {
             let sample = machines[index].machine.next()
+            publishedCounts[machines[index].machine.kind.rawValue, default: 0] += 1
             machines[index].next += 1 / Double(MachineKind.samplesPerSecond)
             return (time, .telemetry(machines[index].machine.kind, sample))
         }
@@ -52,9 +55,16 @@ package final class DemoFeed {
         let camera = cameras[index].camera
         let format = camera.site.format
         cameras[index].next += 1 / Double(format.framesPerSecond)
+        publishedCounts[camera.site.rawValue, default: 0] += 1
         let truth = camera.render(at: time)
         let jpeg = encoder.encode(
             rgb: camera.pixels, width: format.width, height: format.height, quality: format.jpegQuality)
         return (time, .frame(Frame(site: camera.site, jpeg: jpeg, truth: truth)))
+    }
+
+    /// RGB pixels of a camera's last frame; valid until its next one.
+    package func pixels(of site: CameraSite) -> UnsafeBufferPointer<UInt8> {
+        for entry in cameras where entry.camera.site == site { return entry.camera.pixels }
+        return UnsafeBufferPointer(start: nil, count: 0)
     }
 }

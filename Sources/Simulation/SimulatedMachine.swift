@@ -122,9 +122,9 @@ package struct SimulatedMachine: Sendable {
     }
 
     /// `{"machine":"press","time":"2026-01-01T00:00:00.000Z","temp":64.1,"hydraulics":{"bar":181.2},"vib":{"rms":2.4}}`
-    package func payload(of sample: Sample, timestamp: String) -> String {
+    package static func payload(of sample: Sample, from kind: MachineKind, timestamp: String) -> String {
         var text = "{\"machine\":\"\(kind.rawValue)\",\"time\":\"\(timestamp)\""
-        for (series, value) in zip(series, sample.values) {
+        for (series, value) in zip(kind.series, sample.values) {
             let path = series.pointer.dropFirst().split(separator: "/")
             text += ","
             for key in path { text += key == path.last ? "\"\(key)\":" : "\"\(key)\":{" }

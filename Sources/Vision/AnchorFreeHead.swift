@@ -43,8 +43,8 @@ struct AnchorFreeHead: DetectionHead {
         _ head: OutputInterpretation.AnchorFreeHead, _ table: OutputTable, inputWidth: Int, inputHeight: Int,
         threshold: Float
     ) throws(InterpretationError) {
-        guard !head.levels.isEmpty, head.levels.allSatisfy({ $0.stride > 0 }) else {
-            throw .setting("there must be levels, with positive strides")
+        guard !head.levels.isEmpty, head.levels.allSatisfy({ (1...65_536).contains($0.stride) }) else {
+            throw .setting("there must be levels, with strides 1...65536")
         }
         var levels: [Level] = []
         var cells = 0

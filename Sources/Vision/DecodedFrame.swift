@@ -2,7 +2,7 @@
 
 /// Pixels of a frame as they are stored: perhaps reduced, not yet turned upright.
 ///
-/// The memory belongs to whoever decoded and is valid until it decodes the next frame.
+/// The memory belongs to the decoder, which the frame keeps alive; it is valid until that decodes the next frame.
 package struct DecodedFrame {
     /// Size of the full frame in pixels, upright. Boxes of detections refer to it.
     package var width: Int
@@ -17,17 +17,19 @@ package struct DecodedFrame {
     package var orientation: Orientation
     /// Faults of the file that left the picture usable; such frames are counted.
     package var warnings: Int
+    private let owner: AnyObject?
 
     /// A frame of upright pixels in memory: `width` * `height` * `channels` bytes without gaps.
     package init(pixels: UnsafePointer<UInt8>, width: Int, height: Int, channels: Int = 3) {
         self.init(
             pixels: pixels, storedWidth: width, storedHeight: height, channels: channels, rowBytes: width * channels,
-            orientation: .upright, warnings: 0, fullStoredWidth: width, fullStoredHeight: height)
+            orientation: .upright, warnings: 0, fullStoredWidth: width, fullStoredHeight: height, owner: nil)
     }
 
     init(
         pixels: UnsafePointer<UInt8>, storedWidth: Int, storedHeight: Int, channels: Int, rowBytes: Int,
-        orientation: Orientation, warnings: Int, fullStoredWidth: Int, fullStoredHeight: Int
+        orientation: Orientation, warnings: Int, fullStoredWidth: Int, fullStoredHeight: Int,
+        owner: AnyObject?
     ) {
         precondition(storedWidth > 0 && storedHeight > 0 && (channels == 1 || channels == 3))
         width = orientation.swapsAxes ? fullStoredHeight : fullStoredWidth
@@ -39,5 +41,6 @@ package struct DecodedFrame {
         self.rowBytes = rowBytes
         self.orientation = orientation
         self.warnings = warnings
+        self.owner = owner
     }
 }

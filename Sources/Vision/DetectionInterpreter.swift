@@ -44,6 +44,9 @@ package final class DetectionInterpreter {
         guard settings.overlapThreshold >= 0, settings.overlapThreshold <= 1 else {
             throw .setting("the overlap threshold must be 0...1")
         }
+        guard (1...65_536).contains(inputWidth), (1...65_536).contains(inputHeight) else {
+            throw .setting("the input must have 1...65536 rows and columns")
+        }
         guard settings.maximumDetections > 0 else { throw .setting("at least one detection must be allowed") }
         let table = OutputTable(outputs: outputs)
         var background: Int?

@@ -28,8 +28,8 @@ struct GridHead: DetectionHead {
     ) throws(InterpretationError) {
         output = try table.index(of: head.output)
         let shape = table.outputs[output].shape
-        guard !head.strides.isEmpty, head.strides.allSatisfy({ $0 > 0 }) else {
-            throw .setting("strides must be positive")
+        guard !head.strides.isEmpty, head.strides.allSatisfy({ (1...65_536).contains($0) }) else {
+            throw .setting("there must be strides, each 1...65536")
         }
         var levels: [Level] = []
         var cells = 0

@@ -13,7 +13,8 @@ package struct JPEGLimits: Hashable, Sendable {
     /// scans * pixels: a small file can ask for a lot of work, about 1 ns per pixel and scan.
     package var scanPixels = 500_000_000
     /// Coefficients that libjpeg holds for multi-scan pictures: 2 bytes per sample, so 3 per pixel of a 4:2:0 picture.
-    package var workingBytes = 192 << 20
+    /// Per decoder, and given back after each frame; baseline pictures in one scan need none.
+    package var workingBytes = 96 << 20
 
     package init() {}
 }

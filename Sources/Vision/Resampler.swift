@@ -12,7 +12,7 @@ import Tensors
 package struct Resampler: ~Copyable {
     private var columns: [cjpeg_position] = []
     private var rows: [cjpeg_position] = []
-    private var blended: [UInt16] = []
+    private var blended: [Int16] = []
     private var reduced: [UInt8] = []
 
     package init() {}

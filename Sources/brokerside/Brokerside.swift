@@ -10,6 +10,7 @@ struct Brokerside: ParsableCommand {
         abstract: "AI beside the MQTT broker: int8 networks on camera frames, anomaly detection on telemetry.",
         version: Version.number,
         subcommands: [
-            RunCommand.self, CheckCommand.self, DetectCommand.self, ModelCommand.self, AnomalyCommand.self,
+            RunCommand.self, CheckCommand.self, DemoCommand.self, DetectCommand.self, AnomalyCommand.self,
+            ModelCommand.self,
         ])
 }

@@ -8,6 +8,9 @@ import Pipeline
 enum CommandSupport {
     static func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
+    /// Without a line break.
+    static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
     static func printData(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
     /// Reports bad input: says why and ends with exit status 1.

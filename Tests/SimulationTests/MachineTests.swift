@@ -80,10 +80,10 @@ import Testing
     }
 
     @Test func payloadNestsByPointer() {
-        let machine = SimulatedMachine(kind: .pump, seed: 1, faults: [])
+        
         let sample = SimulatedMachine.Sample(time: 0, values: [38.25, 5.125, 11.5])
         #expect(
-            machine.payload(of: sample, timestamp: "2026-01-01T00:00:00.000Z")
+            SimulatedMachine.payload(of: sample, from: .pump, timestamp: "2026-01-01T00:00:00.000Z")
                 == #"{"machine":"pump","time":"2026-01-01T00:00:00.000Z","flow":38.25,"pressure":{"outlet":5.125},"motor":{"current":11.5}}"#
         )
     }

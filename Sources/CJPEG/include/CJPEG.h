@@ -21,7 +21,7 @@ typedef enum {
     CJPEG_TOO_MANY_BYTES,  ///< more bytes than the limit
     CJPEG_TOO_LARGE,       ///< width, height, pixels or working memory above the limit
     CJPEG_TOO_MANY_SCANS,  ///< more scans, or more scans times pixels, than the limit
-    CJPEG_UNSUPPORTED,     ///< legal but not decoded here: lossless, hierarchical, 12 bit, two or more than four components
+    CJPEG_UNSUPPORTED,     ///< legal but not decoded here: lossless, hierarchical, 12 bit, 2 or more than 4 components
     CJPEG_OUT_OF_MEMORY,
 } cjpeg_status;
 
@@ -95,13 +95,14 @@ cjpeg_encoder *cjpeg_encoder_create(void);
 void cjpeg_encoder_destroy(cjpeg_encoder *encoder);
 /// Compresses `pixels`. The result lives in the encoder until its next call.
 cjpeg_status cjpeg_encoder_encode(
-    cjpeg_encoder *encoder, const uint8_t *pixels, const cjpeg_encoding *encoding, const uint8_t **data, size_t *length);
+    cjpeg_encoder *encoder, const uint8_t *pixels, const cjpeg_encoding *encoding, const uint8_t **data,
+    size_t *length);
 const char *cjpeg_encoder_message(const cjpeg_encoder *encoder);
 
-/// One sampling position: between source elements `index` and `index + 1`, the second with weight `fraction` / 32768.
+/// One sampling position: between source elements `index` and `index + 1`, the second with weight `fraction` / 16384.
 typedef struct {
     uint32_t index;
-    uint32_t fraction;  ///< 0...32767
+    uint16_t fraction;  ///< 0...16383
 } cjpeg_position;
 
 /// Positions of `count` samples laid evenly over `source` elements, centre on centre, clamped at the borders:
@@ -120,8 +121,8 @@ typedef struct {
     uint32_t source_channels;     ///< 1 or 3
     size_t source_row_bytes;
 
-    /// Where the first pixel of the source goes, and the steps in bytes for the next column and row **of the source**: a
-    /// rotation or mirroring is a choice of steps.
+    /// Where the first pixel of the source goes, and the steps in bytes for the next column and row **of the source**:
+    /// a rotation or mirroring is a choice of steps.
     uint8_t *target;
     ptrdiff_t column_step, row_step;
     uint32_t columns, rows;       ///< target pixels along the source's columns and rows
@@ -130,12 +131,13 @@ typedef struct {
 
     const cjpeg_position *column_positions;  ///< `columns` of them
     const cjpeg_position *row_positions;     ///< `rows` of them
-    uint16_t *row;                           ///< scratch, (source_width + 2) * source_channels elements
+    int16_t *row;                            ///< scratch, (source_width + 2) * source_channels elements
 } cjpeg_resampling;
 
-/// Bilinear interpolation, rows first: r = a * (256 - f) + b * f with f the row's fraction rounded to 8 bits, then
-/// columns: (r0 * (32768 - g) + r1 * g + 2^22) >> 23. Every intermediate value fits its type without loss, so the
-/// result is within one of exact arithmetic rounded to nearest, and the same on every machine.
+/// Bilinear interpolation, rows first: r = (a * (256 - f) + b * f) >> 1 with f the row's fraction rounded to 8 bits,
+/// then columns: (r0 * (16384 - g) + r1 * g + 2^20) >> 21. Before the last rounding it is off by less than 0.52 of
+/// exact arithmetic (255/512 by f, 1/256 by the shift, 255/32768 by g), so the result is within one of the exact one rounded
+/// to nearest. Integers throughout: the same on every machine.
 void cjpeg_resample(const cjpeg_resampling *resampling);
 
 /// Averages blocks of `across` x `down` pixels (1...256 each), rounded to nearest; incomplete blocks at the right and

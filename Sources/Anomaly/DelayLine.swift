@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one sample has to teach.
+struct Lesson: Sendable {
+    var value = 0.0
+    /// What the prediction was made from, and what it should have been; see `Predictor`.
+    var features = SIMD4<Float>.zero
+    var target: Float = 0
+    /// Absolute, in the units of the series.
+    var residual: Float = 0
+    /// See `ResidualStatistics`.
+    var statistics = SIMD4<Float>.zero
+}
+
+/// Holds back what a sample teaches until it is known that it was usual: a fault that builds up slowly is then judged by what
+/// was before it, and does not become normal by and by.
+///
+/// A lesson is learned `count` samples later, and never if an extreme sample came in between. If extremes go on for longer than
+/// `patience`, they are the new normal, and are learned. The first lessons are learned at once, so that something is known
+/// early.
+struct DelayLine: Sendable {
+    private static let count = 12
+    private static let promptCount = 24
+    private static let patience = 48
+
+    private var waiting = InlineArray<12, Lesson>(repeating: Lesson())
+    /// Bit k: place k of `waiting` holds a lesson to be learned.
+    private var isDue: UInt32 = 0
+    private var seen = 0
+    private var skippedRun = 0
+
+    /// Takes a lesson and returns the one to learn now, if any.
+    mutating func add(_ lesson: Lesson, isExtreme: Bool) -> Lesson? {
+        let place = seen % DelayLine.count
+        let bit: UInt32 = 1 << UInt32(place)
+        seen += 1
+        if seen <= DelayLine.promptCount { return lesson }
+        let leaving = isDue & bit != 0 ? waiting[place] : nil
+        waiting[place] = lesson
+        isDue |= bit
+        if isExtreme {
+            skippedRun += 1
+            guard skippedRun >= DelayLine.patience else {
+                isDue = 0
+                return nil
+            }
+            return leaving
+        }
+        if leaving != nil { skippedRun = 0 }
+        return leaving
+    }
+
+    mutating func forget() { isDue = 0 }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels over 8-bit numbers: activations uint8 with scale and zero point, weights int8 with a scale per filter.
+// Images are channels last as in ckernels_float.h, pitches in bytes. Every instruction set gives the same bytes: sums are
+// exact integers, what follows uses only operations that IEEE 754 rounds exactly, in one order.
+#pragma once
+#include "ckernels_float.h"
+
+/// What becomes of the sum of a layer, in this order, per filter c and in float32:
+///   f = fma(sum, multiplier[c], bias[c])          in real units: multiplier = input scale * weight scale
+///   f = fma(residual - residual_zero, residual_scale, f)   if there is one, before or after the activation
+///   f = activation(f)                             low and high as in `float_epilogue`
+///   y = clamp(rint(fma(f, 1 / scale[c], zero[c])), 0, 255), or f itself if the output is float
+struct int8_epilogue {
+    const float *multiplier, *bias;
+    struct float_epilogue activation;
+    /// Null for float output.
+    const float *inverse_scale, *zero;
+    float residual_scale, residual_zero;
+    int residual_after_activation;
+};
+
+/// A convolution, or with a window of one pixel a matrix product over rows. Pitches of the window are in elements.
+struct int8_convolution {
+    struct float_window window;
+    ptrdiff_t channels, filters;
+    /// As `int8_pack_weights` or `int8_pack_depthwise` made them, for the same kernels.
+    const void *weights;
+    /// Zero points of the input, at least kernel_width * channels bytes ([kx][c]): what stands outside of the image.
+    const uint8_t *outside;
+    ptrdiff_t residual_pitch;
+    struct int8_epilogue epilogue;
+};
+
+struct int8_kernels {
+    const char *name;
+    /// Filters in a vector; pixels of an output tile.
+    int width, tile_pixels;
+    /// Output pixels [begin, end) in row-major order of one image. `output` is uint8 or float as the epilogue says.
+    /// `patches`: int8_patch_bytes() of scratch. Reads up to 64 bytes past a pixel's last channel. `residual` may be null.
+    void (*convolution)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
+                        uint8_t *patches, ptrdiff_t begin, ptrdiff_t end);
+    /// One filter per channel; output rows [begin, end). At most 500 taps, so that float sums are exact.
+    void (*depthwise)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
+                      ptrdiff_t begin, ptrdiff_t end);
+    /// Maximum; rows [begin, end). Positions outside of the image do not count.
+    void (*max_pool)(const struct float_pool *, const uint8_t *input, uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
+    /// y[i, c] = clamp(rint(fma(sum over a window of x, multiplier[c] / positions, bias[c]))); rows [begin, end).
+    void (*average_pool)(const struct float_pool *, const float *multiplier, const float *bias, const uint8_t *input,
+                         uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
+    /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
+    void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
+                       ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// y = clamp(rint(fma(activation(fma(a - zero_a, scale_a, (b - zero_b) * scale_b)), inverse_scale[c], zero[c])))
+    void (*add)(const struct int8_epilogue *, float scale_a, float zero_a, const uint8_t *a, ptrdiff_t a_pitch,
+                const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// y = clamp(rint(x / scale[c]) + zero[c])
+    void (*quantize)(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
+                     ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// y = (x - zero[c]) * scale[c]
+    void (*dequantize)(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
+                       ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+};
+
+/// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avx512) if
+/// the processor has them.
+const struct int8_kernels *int8_kernels_best(void);
+/// All kernels that this processor can run; null from `index` = their number on.
+const struct int8_kernels *int8_kernels_available(int index);
+
+/// y[i] = table[x[i]] over `rows` rows.
+void int8_look_up(const uint8_t table[256], const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y, ptrdiff_t y_pitch,
+                  ptrdiff_t rows, ptrdiff_t count);
+
+/// Steps (taps * channels) rounded up to what the kernels take at a time.
+ptrdiff_t int8_padded_steps(ptrdiff_t steps);
+/// Bytes of scratch for patches of `steps` = kernel_height * kernel_width * channels.
+ptrdiff_t int8_patch_bytes(const struct int8_kernels *, ptrdiff_t steps);
+/// Bytes of packed weights.
+ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrdiff_t steps);
+/// From weight[filter][channel][tap] (OIHW) and the input's zero points per channel to
+/// [filter tile][int32 -sum(weight * zero point), then groups of four steps][filters of the tile][four steps],
+/// where steps run over taps in row-major order, then channels.
+void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, ptrdiff_t filters,
+                       ptrdiff_t channels, ptrdiff_t taps, void *packed);
+ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t channels, ptrdiff_t taps);
+/// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width].
+void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points,
+                         ptrdiff_t channels, ptrdiff_t taps, void *packed);
+/// Whether no int16 lane can overflow when two products of `vpmaddubsw` are added, which the AVX2 kernel relies on: in each
+/// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the
+/// negative ones (255 * 128 < 32768). `weight`: one filter in the order of the steps.
+int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps);

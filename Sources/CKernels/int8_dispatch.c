@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Choice of the int8 kernels, and the packing that they share.
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckernels_int8.h"
+
+extern const struct int8_kernels int8_kernels_portable;
+#ifdef __x86_64__
+extern const struct int8_kernels int8_kernels_avx2, int8_kernels_avx512;
+#endif
+
+const struct int8_kernels *int8_kernels_available(int index) {
+    const struct int8_kernels *list[3] = {0};
+    int count = 0;
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+        list[count++] = &int8_kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avx2;
+#endif
+    list[count++] = &int8_kernels_portable;
+    return index >= 0 && index < count ? list[index] : NULL;
+}
+
+const struct int8_kernels *int8_kernels_best(void) {
+    const char *wanted = getenv("BROKERSIDE_CPU");
+    if (wanted)
+        for (int i = 0; int8_kernels_available(i); i++)
+            if (strcmp(int8_kernels_available(i)->name, wanted) == 0) return int8_kernels_available(i);
+    return int8_kernels_available(0);
+}
+
+void int8_look_up(const uint8_t table[256], const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y, ptrdiff_t y_pitch,
+                  ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch)
+        for (ptrdiff_t c = 0; c < count; c++) y[c] = table[x[c]];
+}
+
+ptrdiff_t int8_padded_steps(ptrdiff_t steps) { return (steps + 7) / 8 * 8; }
+
+ptrdiff_t int8_patch_bytes(const struct int8_kernels *kernels, ptrdiff_t steps) {
+    return kernels->tile_pixels * int8_padded_steps(steps) + 64;
+}
+
+/// Filters of the tile that begins at filter `first`.
+static ptrdiff_t tile_width(const struct int8_kernels *kernels, ptrdiff_t filters, ptrdiff_t first) {
+    return filters - first > kernels->width ? 2 * kernels->width : kernels->width;
+}
+
+ptrdiff_t int8_packed_bytes(const struct int8_kernels *kernels, ptrdiff_t filters, ptrdiff_t steps) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width)
+        count += tile_width(kernels, filters, f) * (int8_padded_steps(steps) + 4);
+    return count;
+}
+
+void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
+                       ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+    const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
+    int8_t *target = packed;
+    for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width) {
+        const ptrdiff_t width = tile_width(kernels, filters, f);
+        for (ptrdiff_t i = 0; i < width; i++, target += 4) {
+            int32_t correction = 0;
+            for (ptrdiff_t c = 0; f + i < filters && c < channels; c++)
+                for (ptrdiff_t t = 0; t < taps; t++)
+                    correction -= weight[((f + i) * channels + c) * taps + t] * zero_points[c];
+            memcpy(target, &correction, 4);
+        }
+        for (ptrdiff_t group = 0; group < padded; group += 4)
+            for (ptrdiff_t i = 0; i < width; i++)
+                for (ptrdiff_t step = group; step < group + 4; step++) {
+                    const ptrdiff_t t = step / channels, c = step % channels;
+                    *target++ = step < steps && f + i < filters ? weight[((f + i) * channels + c) * taps + t] : 0;
+                }
+    }
+}
+
+ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *kernels, ptrdiff_t channels, ptrdiff_t taps) {
+    return (channels + kernels->width - 1) / kernels->width * kernels->width * (taps + 1) * (ptrdiff_t)sizeof(float);
+}
+
+void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
+                         ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+    const ptrdiff_t padded = (channels + kernels->width - 1) / kernels->width * kernels->width;
+    float *target = packed;
+    for (ptrdiff_t c = 0; c < padded; c++) {
+        int32_t correction = 0;
+        for (ptrdiff_t t = 0; c < channels && t < taps; t++) correction -= weight[c * taps + t] * zero_points[c];
+        *target++ = (float)correction;
+    }
+    for (ptrdiff_t t = 0; t < taps; t++)
+        for (ptrdiff_t c = 0; c < padded; c++) *target++ = c < channels ? weight[c * taps + t] : 0;
+}
+
+int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps) {
+    for (ptrdiff_t first = 0; first < steps; first += 8) {
+        int positive[2] = {0}, negative[2] = {0};
+        for (ptrdiff_t i = 0; i < 8 && first + i < steps; i++) {
+            const int w = weight[first + i], lane = (i / 2) % 2;
+            if (w > 0) positive[lane] += w;
+            else negative[lane] -= w;
+        }
+        for (int lane = 0; lane < 2; lane++)
+            if (positive[lane] > 128 || negative[lane] > 128) return 0;
+    }
+    return 1;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// Series without faults, of many distributions.
+enum Noise: CaseIterable {
+    case gaussian, laplace, student3, uniform, autoregressive, quantized, randomWalk
+
+    func series(count: Int, seed: UInt64) -> [Double] {
+        var random = Random(state: seed &* 0x2545_F491_4F6C_DD1D)
+        var last = 0.0
+        return (0..<count).map { _ in
+            switch self {
+            case .gaussian: return 100 + 3 * random.gaussian()
+            case .laplace: return (random.uniform() < 0.5 ? -1 : 1) * -log(random.uniform())
+            case .student3:
+                let squares = (0..<3).reduce(0) { sum, _ in sum + pow(random.gaussian(), 2) }
+                return random.gaussian() / (squares / 3).squareRoot()
+            case .uniform: return random.uniform()
+            case .autoregressive:
+                last = 0.9 * last + random.gaussian()
+                return last
+            case .quantized: return (220 + 4 * random.gaussian()).rounded() / 10
+            case .randomWalk:
+                last += random.gaussian()
+                return last
+            }
+        }
+    }
+}
+
+/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+struct Random {
+    var state: UInt64
+
+    mutating func uniform() -> Double {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return (Double((z ^ (z >> 31)) >> 11) + 0.5) / 9_007_199_254_740_992
+    }
+
+    /// Box, Muller, 1958.
+    mutating func gaussian() -> Double { (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform()) }
+}
