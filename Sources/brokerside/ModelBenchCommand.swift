@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Inference
+import ModelGraph
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Foundation
+#endif
+
+struct ModelBenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure how fast a network runs here.",
+        discussion: """
+            Runs the network on inputs of zeros, one run after the other in one thread, after a tenth of the time to warm \
+            up. Times are of one run of the whole batch.
+            """)
+
+    @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
+    var model: String
+
+    @Option(help: "Items that one run takes.")
+    var batch = 1
+
+    @Option(help: "Threads that one run uses.")
+    var threads = 1
+
+    @Option(help: "How long to measure.")
+    var seconds = 3.0
+
+    @Flag(help: "Print a JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard (1...1024).contains(batch) else { throw ValidationError("--batch is 1 to 1024") }
+        guard threads == 1 else { throw ValidationError("--threads: a run uses one thread; sessions run side by side") }
+        guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds is more than 0, at most 3600") }
+    }
+
+    func run() throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let compiled = try reported { try CompiledModel(try ModelSource(path: model).load(), batch: batch) }
+        let session = compiled.makeSession()
+        let load = clock.now - start
+        var times: [Duration] = []
+        let warm = clock.now + .seconds(seconds / 10)
+        repeat { try reported { try session.run(batch: batch) } } while clock.now < warm
+        let end = clock.now + .seconds(seconds)
+        repeat {
+            let before = clock.now
+            try reported { try session.run(batch: batch) }
+            times.append(clock.now - before)
+        } while clock.now < end
+        times.sort()
+        let median = Self.milliseconds(times[times.count / 2])
+        let late = Self.milliseconds(times[min(times.count - 1, times.count * 99 / 100)])
+        let memory = Self.peakMebibytes
+        if json {
+            print(
+                """
+                {"median_ms":\(median),"p99_ms":\(late),"load_ms":\(Self.milliseconds(load)),"peak_rss_mib":\(memory),\
+                "runs":\(times.count),"batch":\(batch),"threads":\(threads)}
+                """)
+        } else {
+            print(
+                "median \(median) ms, 99th percentile \(late) ms of \(times.count) runs; "
+                    + "loaded in \(Self.milliseconds(load)) ms, at most \(memory) MiB resident")
+        }
+    }
+
+    /// To a thousandth.
+    private static func milliseconds(_ duration: Duration) -> Double {
+        (duration / .microseconds(1)).rounded() / 1000
+    }
+
+    private static var peakMebibytes: Double {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        return (Double(usage.ru_maxrss) / 1024 * 10).rounded() / 10
+    }
+}
