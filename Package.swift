@@ -45,7 +45,9 @@ let package = Package(
         library("Anomaly"),
         library("Alerts"),
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
-        library("ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        .target(
+            name: "ONNX", dependencies: ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["onnx.proto"], swiftSettings: strict),
         library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
         library("Simulation", ["Tensors", "Vision", "CDemoDetector"]),
         // Floor 3
