@@ -21,6 +21,8 @@ struct Predictor: Sendable {
     /// Memory of level and spread, in samples.
     private static let levelMemory = 200.0
     private static let fastGain = 0.25
+    /// No past value counts as farther from the level, in spreads.
+    private static let featureLimit = 20.0
     private static let priorVariance = 0.25
     /// Per sample; lets the weights change within some hundred samples.
     private static let walkVariance = 1e-5
@@ -44,7 +46,9 @@ struct Predictor: Sendable {
     /// `floor`: the smallest spread that the resolution of the values allows, > 0.
     func predict(floor: Double) -> Prediction {
         let unit = max(deviation, floor)
-        let x = SIMD4(last - level, secondLast - level, fast - level, 0) / unit
+        let limit = SIMD4<Double>(repeating: Predictor.featureLimit)
+        let x = (SIMD4(last - level, secondLast - level, fast - level, 0) / unit).clamped(
+            lowerBound: -limit, upperBound: limit)
         let variance = (covarianceTimes(x) * x).sum()
         return Prediction(
             value: level + unit * (weights * x).sum(), uncertainty: unit * max(variance, 0).squareRoot(), features: x)
@@ -59,8 +63,9 @@ struct Predictor: Sendable {
     }
 
     /// The next prediction follows this sample.
-    mutating func advance(past value: Double) {
-        fast += Predictor.fastGain * (value - fast)
+    mutating func advance(past value: Double, floor: Double) {
+        let bound = Predictor.featureLimit * max(deviation, floor)
+        fast += Predictor.fastGain * min(max(value - fast, -bound), bound)
         (secondLast, last) = (last, value)
     }
 

@@ -34,14 +34,18 @@ import Testing
         #expect(count <= 5, "\(count) alarms")
     }
 
-    @Test(arguments: [
-        ("1/day", 1.0 / 86400), ("2/week", 2.0 / 604_800), ("0.5/hour", 0.5 / 3600), ("3/10m", 3.0 / 600), ("1/7d", 1.0 / 604_800),
-    ])
+    @Test(
+        arguments: [
+            ("1/day", 1.0 / 86400), ("2/week", 2.0 / 604_800), ("0.5/hour", 0.5 / 3600), ("3/10m", 3.0 / 600),
+            ("1/7d", 1.0 / 604_800),
+        ] as [(String, Double)])
     func readsBudgets(text: String, rate: Double) throws {
         #expect(abs(try FalseAlarmBudget(text).rate / rate - 1) < 1e-12)
     }
 
-    @Test(arguments: ["", "1", "day", "0/day", "-1/day", "1/0day", "1/fortnight", "1/day/2", "nan/day", "inf/day", "1/ day", "1/"])
+    @Test(arguments: [
+        "", "1", "day", "0/day", "-1/day", "1/0day", "1/fortnight", "1/day/2", "nan/day", "inf/day", "1/ day", "1/",
+    ])
     func refusesOtherBudgets(text: String) {
         #expect(throws: FalseAlarmBudget.Fault.malformed(text)) { try FalseAlarmBudget(text) }
     }
