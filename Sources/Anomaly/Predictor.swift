@@ -6,8 +6,8 @@
 ///
 ///     prediction = m + S (w1 d[t-1] + w2 d[t-2] + w3 f[t-1])
 ///
-/// w starts at 0 (the level alone) and is tracked by a Kalman filter in which w walks randomly: it finds by itself how much
-/// of the series follows its own past, from white noise (w = 0) over autocorrelated noise to smooth oscillations
+/// w starts at 0 (the level alone) and is tracked by a Kalman filter in which w walks randomly: it finds by itself how
+/// much of the series follows its own past, from white noise (w = 0) over autocorrelated noise to smooth oscillations
 /// (w1 = 2 cos omega, w2 = -1). What the filter does not know about w yet widens the prediction. Each observation has
 /// bounded influence on everything that is learned.
 struct Predictor: Sendable {
@@ -79,8 +79,8 @@ struct Predictor: Sendable {
         deviation += (min(abs(lesson.value - level) * 1.2533, bound) - deviation) / learned
     }
 
-    /// Kalman update. A surprising observation counts as a noisier one, and no feature counts as more than 3 spreads: one
-    /// outlier would else look like proof that the series follows its past.
+    /// Kalman update. A surprising observation counts as a noisier one, and no feature counts as more than 3 spreads:
+    /// one outlier would else look like proof that the series follows its past.
     private mutating func learnWeights(_ lesson: Lesson, noise: Double) {
         let limit = SIMD4<Double>(repeating: 3)
         let raw = SIMD4<Double>(lesson.features)

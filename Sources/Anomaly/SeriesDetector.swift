@@ -30,14 +30,14 @@ package struct AnomalyScore: Sendable, Equatable {
 
 /// Finds what is unusual in one series: scores each sample, then learns from it.
 ///
-/// A `Predictor` says where the next sample should be. Four statistics of the residual (`ResidualStatistics`) and the length of
-/// repetitions (`RepeatModel`) each have a learned tail probability; the smallest, times their number, is the probability of
-/// the sample (Bonferroni). Compared with the budget of false alarms (`AlarmThreshold`) it makes the alarm; what is new of it
-/// within a run of unusual samples (`Novelty`) makes the score. So an alarm lasts as long as the fault is not learned, while
-/// the score is high where something begins.
+/// A `Predictor` says where the next sample should be. Four statistics of the residual (`ResidualStatistics`) and the
+/// length of repetitions (`RepeatModel`) each have a learned tail probability; the smallest, times their number, is the
+/// probability of the sample (Bonferroni). Compared with the budget of false alarms (`AlarmThreshold`) it makes the
+/// alarm; what is new of it within a run of unusual samples (`Novelty`) makes the score. So an alarm lasts as long as
+/// the fault is not learned, while the score is high where something begins.
 ///
-/// Finds spikes, shifts, drifts, growing or dying noise and stuck values; follows level, spread, autocorrelation and slow
-/// oscillations. Deterministic; allocates nothing; 2.1 KB per series; less than a microsecond per sample.
+/// Finds spikes, shifts, drifts, growing or dying noise and stuck values; follows level, spread, autocorrelation and
+/// slow oscillations. Deterministic; allocates nothing; 2.1 KB per series; less than a microsecond per sample.
 package struct SeriesDetector: Sendable {
     package static let warmUpCount = 30
 
@@ -50,14 +50,15 @@ package struct SeriesDetector: Sendable {
     private var delayLine = DelayLine()
     private var novelty = Novelty()
     private var seen = 0
-    private var lastWasExtreme = false
+    /// Samples since the last extreme one.
+    private var usualRun = 0
     private var sameSideRun = 0
     private var recent = InlineArray<9, Double>(repeating: 0)
 
     package init(budget: FalseAlarmBudget) { self.budget = budget }
 
-    /// `unixNanoseconds`: the time of the sample. Values that are not finite get score 0 and are not learned; values beyond
-    /// +-10^30 count as that, so that no square of them overflows.
+    /// `unixNanoseconds`: the time of the sample. Values that are not finite get score 0 and are not learned; values
+    /// beyond +-10^30 count as that, so that no square of them overflows.
     package mutating func score(_ unbounded: Double, at unixNanoseconds: Int64) -> AnomalyScore {
         guard unbounded.isFinite else { return .none }
         let value = min(max(unbounded, -SeriesDetector.largest), SeriesDetector.largest)
@@ -91,8 +92,8 @@ package struct SeriesDetector: Sendable {
         logProbability = -novelty.take(SeriesDetector.surprise(logProbability))
 
         let isExtreme = judged < SeriesDetector.logExtreme && !isWarmingUp
-        if isExtreme && !lastWasExtreme { residuals.learnSize(statistics) }
-        lastWasExtreme = isExtreme
+        if isExtreme && usualRun > SeriesDetector.episodeGap { residuals.learnSize(statistics) }
+        usualRun = isExtreme ? 0 : usualRun + 1
         var lesson = predictor.lesson(of: value, after: prediction, floor: floor)
         lesson.statistics = statistics
         predictor.advance(past: value, floor: floor)
@@ -108,14 +109,17 @@ package struct SeriesDetector: Sendable {
             expected: (prediction.value - expectedWidth)...(prediction.value + expectedWidth), isWarmingUp: isWarmingUp)
     }
 
-    /// Of the smallest of five probabilities (four of the residuals, one of repetitions): it is multiplied by their number.
+    /// Of the smallest of five probabilities (four of the residuals, one of repetitions): it is multiplied by their
+    /// number.
     private static let logStatisticCount = log(5.0)
     private static let largest = 1e30
     /// What is less probable is not learned like other samples.
     private static let logExtreme = log(1e-5)
+    /// Extremes with fewer samples between them are one episode, of which one is learned.
+    private static let episodeGap = 16
 
-    /// -ln p. Below p = 10^-6 no experience supports the extrapolation, and the score would soon round to 1; what is beyond
-    /// counts by its logarithm only, so that scores keep their order.
+    /// -ln p. Below p = 10^-6 no experience supports the extrapolation, and the score would soon round to 1; what is
+    /// beyond counts by its logarithm only, so that scores keep their order.
     private static func surprise(_ logProbability: Double) -> Double {
         let limit = -log(1e-6)
         return -logProbability < limit ? -logProbability : limit + log1p(-logProbability - limit)

@@ -14,11 +14,12 @@
 ///
 ///     P(X > x) = 0.1 (1 + xi (x - u) / beta)^(-1 / xi)
 ///
-/// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter and
-/// quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would follow
-/// under Gaussian noise, as if 20 excesses of that had been seen too; with time beta is left to the data, and xi is drawn towards its
-/// own running mean instead. A negative xi would say that the tail ends somewhere; of the
-/// logarithm above only the first two terms of its series in xi are kept then, which is a tail like the Gaussian's, without end:
+/// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter
+/// and quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would
+/// follow under Gaussian noise, as if 20 excesses of that had been seen too; with time beta is left to the data, and xi
+/// is drawn towards its own running mean instead. A negative xi would say that the tail ends somewhere; of the
+/// logarithm above only the first two terms of its series in xi are kept then, which is a tail like the Gaussian's,
+/// without end:
 ///
 ///     -ln P(X > x) = ln 10 + y - xi y^2 / 2      y = (x - u) / beta, xi < 0
 ///

@@ -20,7 +20,8 @@ import Testing
         }
     }
 
-    /// 10 runs over 5 periods of the budget, warm-up and all. Bound: 1.5 times the budget and three standard deviations of a Poisson count.
+    /// 10 runs over 5 periods of the budget, warm-up and all. Bound: 1.5 times the budget and three standard deviations
+    /// of a Poisson count.
     @Test(arguments: Noise.allCases)
     func rateKeepsTheBudget(noise: Noise) {
         let count = alarms(noise, seeds: 10, count: 10_000, period: 2000, interval: 1)

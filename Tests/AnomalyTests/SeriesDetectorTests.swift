@@ -13,8 +13,8 @@ import Testing
         return series.enumerated().map { detector.score($1, at: Int64(Double($0) * interval * 1e9)) }
     }
 
-    /// In how many of 50 runs of a noise of standard deviation 3 around 100, with a fault from its 60th sample on, the fault raises an alarm
-    /// within 40 samples.
+    /// In how many of 50 runs of a noise of standard deviation 3 around 100, with a fault from its 60th sample on, the
+    /// fault raises an alarm within 40 samples.
     private func found(_ fault: (_ value: Double, _ sinceOnset: Int, _ last: Double) -> Double) throws -> Int {
         try (1...50).filter { seed in
             var series = Noise.gaussian.series(count: 100, seed: UInt64(seed))

@@ -88,8 +88,8 @@ import Testing
                 let slot = try scan(writer.text, [pointer])[0]
                 let number = value(at: pointer, in: expected) as? NSNumber
                 let found = slot.kind == .number || slot.kind == .boolean ? slot.value : nil
-                // Foundation goes by way of decimals of 38 digits and is off by some units in the last place; that ours are
-                // exact is tested with `DecimalNumber`.
+                // Foundation goes by way of decimals of 38 digits and is off by some units in the last place; that ours
+                // are exact is tested with `DecimalNumber`.
                 let tolerance = 1e-14 * abs(number?.doubleValue ?? 0)
                 #expect((found == nil) == (number == nil), "\(pointer) in \(writer.text)")
                 #expect(abs((found ?? 0) - (number?.doubleValue ?? 0)) <= tolerance, "\(pointer) in \(writer.text)")
