@@ -8,7 +8,9 @@
 
 /// What a detector says of a sample, before it learned from it.
 package struct AnomalyScore: Sendable, Equatable {
-    /// 0...1: one minus the probability, under what the detector has learned, of a sample at least as unusual.
+    /// 0...1: one minus the probability, under what the detector has learned, of a sample at least as unusual. Below
+    /// 10^-6 the probability is compressed; within an episode of extremes only what is new counts (see `Novelty`), so
+    /// while an alarm goes on the score may fall.
     package var score: Double
     /// That probability is so small that it keeps the budget of false alarms.
     package var isAlarm: Bool
