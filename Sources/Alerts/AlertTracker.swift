@@ -6,10 +6,10 @@
 /// the changes of alerts, in the order they happen, an update of the same alert at most once per `updateInterval`. A
 /// plain value without clock or lock: its owner calls it from one queue.
 ///
-/// At most `capacity` keys are known. A further one takes the place of the key that was heard of least recently and has no
-/// open alert (`evictedCount`); while all have open alerts, facts of new keys are refused (`refusedCount`). Memory is taken
-/// at start: about 100 bytes per key and its own text, and 168 bytes per key and rule. `observe` allocates nothing for known
-/// keys.
+/// At most `capacity` keys are known. A further one takes the place of the key that was heard of least recently and has
+/// no open alert (`evictedCount`); while all have open alerts, facts of new keys are refused (`refusedCount`). Memory
+/// is taken at start: about 100 bytes per key and its own text, and 168 bytes per key and rule. `observe` allocates
+/// nothing for known keys.
 package struct AlertTracker: Sendable {
     package let rules: [AlertRule]
     package let capacity: Int

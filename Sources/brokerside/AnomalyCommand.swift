@@ -14,7 +14,7 @@ struct AnomalyCommand: ParsableCommand {
             abstract: "Score each row of a CSV file by the rows before it.",
             discussion: """
                 Prints CSV with the columns timestamp, value and score, a row per row of the file. The score is one \
-                minus the probability of a value at least as unusual, 0...1, from that row and earlier ones alone. Rows \
+                minus the probability of a value at least as unusual, 0...1, from that row and those before it. Rows \
                 whose value is empty or no number (nan, inf) get score 0 and are not learned from.
 
                 Timestamps: 2014-04-10 00:04:00, RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since \
