@@ -2,13 +2,14 @@
 
 /// Facts to alerts: one life cycle for each rule and key.
 ///
-/// Comes in: facts with their key and time, in the order of time for each key; `tick` a few times a second. Goes out: the changes
-/// of alerts, in the order they happen, an update of the same alert at most once per `updateInterval`. A plain value
-/// without clock or lock: its owner calls it from one queue.
+/// Comes in: facts with their key and time, in the order of time for each key; `tick` a few times a second. Goes out:
+/// the changes of alerts, in the order they happen, an update of the same alert at most once per `updateInterval`. A
+/// plain value without clock or lock: its owner calls it from one queue.
 ///
-/// At most `capacity` keys are known. A further one takes the place of the key that was heard of least recently and has no open alert
-/// (`evictedCount`); while all have open alerts, facts of new keys are refused (`refusedCount`). Memory is taken at start:
-/// per key 64 bytes and the key itself, and 200 bytes per rule. `observe` allocates nothing for known keys.
+/// At most `capacity` keys are known. A further one takes the place of the key that was heard of least recently and has
+/// no open alert (`evictedCount`); while all have open alerts, facts of new keys are refused (`refusedCount`). Memory
+/// is taken at start: about 100 bytes per key and its own text, and 168 bytes per key and rule. `observe` allocates
+/// nothing for known keys.
 package struct AlertTracker: Sendable {
     package let rules: [AlertRule]
     package let capacity: Int
@@ -48,7 +49,8 @@ package struct AlertTracker: Sendable {
 
     package var keyCount: Int { entries.count }
 
-    /// A key is known to exist from now on, so that `noData` can apply to it before anything came. False if there was no room.
+    /// A key is known to exist from now on, so that `noData` can apply to it before anything came. False if there was
+    /// no room.
     @discardableResult
     package mutating func expect(key: String, at now: Int64) -> Bool {
         self.now = max(self.now, now)
@@ -77,8 +79,8 @@ package struct AlertTracker: Sendable {
         }
     }
 
-    /// Appends what time alone changes: no data, minimum durations and clear delays that have passed, updates held back.
-    /// Looks at each key and rule once.
+    /// Appends what time alone changes: no data, minimum durations and clear delays that have passed, updates held
+    /// back. Looks at each key and rule once.
     package mutating func tick(at now: Int64, into changes: inout [AlertChange]) {
         self.now = max(self.now, now)
         for rule in rules.indices {

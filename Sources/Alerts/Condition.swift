@@ -10,10 +10,11 @@ package enum Condition: Sendable, Equatable {
     case above(series: Int, threshold: Double, clear: Double)
     /// The value is less than `threshold`; no more when it is greater than or equal to `clear` (>= threshold).
     case below(series: Int, threshold: Double, clear: Double)
-    /// The value is outside `range`; no more when it is at least `margin` (>= 0) within it. A range narrower than two margins
-    /// clears in its middle.
+    /// The value is outside `range`; no more when it is at least `margin` (>= 0) within it. A range narrower than two
+    /// margins clears in its middle.
     case outside(series: Int, range: ClosedRange<Double>, margin: Double)
-    /// Nothing came for that time: no sample of the series, or no fact at all if nil. Known only of keys that were heard of once.
+    /// Nothing came for that time: no sample of the series, or no fact at all if nil. Known only of keys that were
+    /// heard of once.
     case noData(series: Int?, after: Duration)
     /// A frame shows at least `count` (>= 1) of the class, each with at least that score.
     case classPresent(class: Int, count: Int, score: Double)

@@ -8,10 +8,11 @@
 
 /// Turns a budget of false alarms into a threshold on the tail probability, and holds it.
 ///
-/// With samples every T seconds on average and a rate of r alarms per second, a sample alarms at probability r T or less. Should the
-/// learned probabilities be too small for the series at hand, alarms come too often; then the threshold gives way: each alarm
-/// quarters it, and it recovers as much per period in which the budget allows one alarm, never above r T. So the long-run
-/// rate keeps the budget whatever the distribution (adaptive conformal inference: I. Gibbs, E. Candès, 2021).
+/// With samples every T seconds on average and a rate of r alarms per second, a sample alarms at probability r T or
+/// less. Should the learned probabilities be too small for the series at hand, alarms come too often; then the
+/// threshold gives way: each alarm quarters it, and it recovers as much per period in which the budget allows one
+/// alarm, never above r T. So the long-run rate keeps the budget whatever the distribution (adaptive conformal
+/// inference: I. Gibbs, E. Candès, 2021).
 struct AlarmThreshold: Sendable {
     /// Halvings per alarm.
     private static let step = 2.0

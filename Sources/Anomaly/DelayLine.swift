@@ -12,12 +12,12 @@ struct Lesson: Sendable {
     var statistics = SIMD4<Float>.zero
 }
 
-/// Holds back what a sample teaches until it is known that it was usual: a fault that builds up slowly is then judged by what
-/// was before it, and does not become normal by and by.
+/// Holds back what a sample teaches until it is known that it was usual: a fault that builds up slowly is then judged
+/// by what was before it, and does not become normal by and by.
 ///
-/// A lesson is learned `count` samples later, and never if an extreme sample came in between. If extremes go on for longer than
-/// `patience`, they are the new normal, and are learned. The first lessons are learned at once, so that something is known
-/// early.
+/// A lesson is learned `count` samples later, and never if an extreme sample came in between. If extremes go on for
+/// longer than `patience`, they are the new normal, and are learned. The first lessons are learned at once, so that
+/// something is known early.
 struct DelayLine: Sendable {
     private static let count = 12
     private static let promptCount = 24

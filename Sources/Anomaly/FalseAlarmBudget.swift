@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How many false alarms are tolerable, instead of a threshold: `1/day`, `2/week`, `5/1h`. An alarm that goes on over several samples
-/// counts once.
+/// How many false alarms are tolerable, instead of a threshold: `1/day`, `2/week`, `5/1h`. An alarm that goes on over
+/// several samples counts once.
 package struct FalseAlarmBudget: Sendable, Hashable, CustomStringConvertible {
     package enum Fault: Error, Equatable, CustomStringConvertible {
         case malformed(String)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Within an episode of extremes only what goes beyond the ones before is news: after the first one, more of the same kind
-/// are to be expected for some samples.
+/// Within an episode of extremes only what goes beyond the ones before is news: after the first one, more of the same
+/// kind are to be expected for some samples.
 struct Novelty: Sendable {
     /// -ln p from which on a sample is an extreme: p = 10^-3.
     private static let least = 6.9

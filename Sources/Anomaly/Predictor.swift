@@ -6,8 +6,8 @@
 ///
 ///     prediction = m + S (w1 d[t-1] + w2 d[t-2] + w3 f[t-1])
 ///
-/// w starts at 0 (the level alone) and is tracked by a Kalman filter in which w walks randomly: it finds by itself how much
-/// of the series follows its own past, from white noise (w = 0) over autocorrelated noise to smooth oscillations
+/// w starts at 0 (the level alone) and is tracked by a Kalman filter in which w walks randomly: it finds by itself how
+/// much of the series follows its own past, from white noise (w = 0) over autocorrelated noise to smooth oscillations
 /// (w1 = 2 cos omega, w2 = -1). What the filter does not know about w yet widens the prediction. Each observation has
 /// bounded influence on everything that is learned.
 struct Predictor: Sendable {
@@ -21,6 +21,8 @@ struct Predictor: Sendable {
     /// Memory of level and spread, in samples.
     private static let levelMemory = 200.0
     private static let fastGain = 0.25
+    /// No past value counts as farther from the level, in spreads.
+    private static let featureLimit = 20.0
     private static let priorVariance = 0.25
     /// Per sample; lets the weights change within some hundred samples.
     private static let walkVariance = 1e-5
@@ -44,7 +46,9 @@ struct Predictor: Sendable {
     /// `floor`: the smallest spread that the resolution of the values allows, > 0.
     func predict(floor: Double) -> Prediction {
         let unit = max(deviation, floor)
-        let x = SIMD4(last - level, secondLast - level, fast - level, 0) / unit
+        let limit = SIMD4<Double>(repeating: Predictor.featureLimit)
+        let x = (SIMD4(last - level, secondLast - level, fast - level, 0) / unit).clamped(
+            lowerBound: -limit, upperBound: limit)
         let variance = (covarianceTimes(x) * x).sum()
         return Prediction(
             value: level + unit * (weights * x).sum(), uncertainty: unit * max(variance, 0).squareRoot(), features: x)
@@ -59,8 +63,9 @@ struct Predictor: Sendable {
     }
 
     /// The next prediction follows this sample.
-    mutating func advance(past value: Double) {
-        fast += Predictor.fastGain * (value - fast)
+    mutating func advance(past value: Double, floor: Double) {
+        let bound = Predictor.featureLimit * max(deviation, floor)
+        fast += Predictor.fastGain * min(max(value - fast, -bound), bound)
         (secondLast, last) = (last, value)
     }
 
@@ -74,8 +79,8 @@ struct Predictor: Sendable {
         deviation += (min(abs(lesson.value - level) * 1.2533, bound) - deviation) / learned
     }
 
-    /// Kalman update. A surprising observation counts as a noisier one, and no feature counts as more than 3 spreads: one
-    /// outlier would else look like proof that the series follows its past.
+    /// Kalman update. A surprising observation counts as a noisier one, and no feature counts as more than 3 spreads:
+    /// one outlier would else look like proof that the series follows its past.
     private mutating func learnWeights(_ lesson: Lesson, noise: Double) {
         let limit = SIMD4<Double>(repeating: 3)
         let raw = SIMD4<Double>(lesson.features)

@@ -8,8 +8,8 @@
 
 /// Judges how long a series has repeated the same value exactly: a sensor that is stuck.
 ///
-/// Of the n values before the run, r repeated their predecessor. With a uniform prior for the probability of a repetition, a run
-/// of k has the predictive probability
+/// Of the n values before the run, r repeated their predecessor. With a uniform prior for the probability of a
+/// repetition, a run of k has the predictive probability
 ///
 ///     (r + 1) / (n + 2) * (r + 2) / (n + 3) * ... * (r + k) / (n + k + 1)
 ///

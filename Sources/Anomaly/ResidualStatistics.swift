@@ -31,9 +31,9 @@ struct ResidualStatistics: Sendable {
     private var longShift = TailModel(threshold: 1.645, scale: 0.41)
     private var spreadChange = TailModel(threshold: 1.645, scale: 0.41)
 
-    /// Takes the next residual and returns the statistics that are judged and learned: in units in which they would have
-    /// standard deviation 1 for white Gaussian noise. `smallest`: what the resolution of the values hides, in units of the
-    /// spread; a magnitude below says nothing.
+    /// Takes the next residual and returns the statistics that are judged and learned: in units in which they would
+    /// have standard deviation 1 for white Gaussian noise. `smallest`: what the resolution of the values hides, in
+    /// units of the spread; a magnitude below says nothing.
     mutating func advance(past z: Double, smallest: Double) -> SIMD4<Float> {
         let bounded = min(max(z, -5), 5)
         shortMean += ResidualStatistics.shortGain * (bounded - shortMean)

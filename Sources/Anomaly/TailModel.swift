@@ -14,10 +14,12 @@
 ///
 ///     P(X > x) = 0.1 (1 + xi (x - u) / beta)^(-1 / xi)
 ///
-/// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter and
-/// quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would follow
-/// under Gaussian noise, as if that had been seen too. A negative xi would say that the tail ends somewhere; of the
-/// logarithm above only the first two terms of its series in xi are kept then, which is a tail like the Gaussian's, without end:
+/// xi and beta come from the probability-weighted moments of the last 32 excesses (J. Hosking, J. Wallis, "Parameter
+/// and quantile estimation for the generalized Pareto distribution", 1987), drawn towards what the statistic would
+/// follow under Gaussian noise, as if 20 excesses of that had been seen too; with time beta is left to the data, and xi
+/// is drawn towards its own running mean instead. A negative xi would say that the tail ends somewhere; of the
+/// logarithm above only the first two terms of its series in xi are kept then, which is a tail like the Gaussian's,
+/// without end:
 ///
 ///     -ln P(X > x) = ln 10 + y - xi y^2 / 2      y = (x - u) / beta, xi < 0
 ///
@@ -25,6 +27,8 @@
 struct TailModel: Sendable {
     private static let tailProbability = 0.1
     private static let ringCount = 32
+    /// Of the mean of xi, in excesses.
+    private static let memory = 500.0
     /// Weight of the prior, in excesses.
     private static let priorCount = 20.0
     private static let priorShape = -0.05
@@ -34,6 +38,9 @@ struct TailModel: Sendable {
     private var next = 0
     private var count = 0
     private var seen = 0.0
+    private var excessCount = 0.0
+    /// Running mean of the estimates of xi.
+    private var usualShape = TailModel.priorShape
     private var threshold: Double
     private let priorScale: Double
     private var scale: Double
@@ -74,6 +81,7 @@ struct TailModel: Sendable {
         excesses[next] = Float(excess)
         next = (next + 1) % TailModel.ringCount
         count = min(count + 1, TailModel.ringCount)
+        excessCount = min(excessCount + 1, TailModel.memory)
         fit()
     }
 
@@ -97,9 +105,11 @@ struct TailModel: Sendable {
         let difference = mean - 2 * weighted
         let estimate = count >= 3 && difference > 1e-9 * mean ? 2 - mean / difference : TailModel.priorShape
         let bounded = min(max(estimate, -0.5), 1)
+        usualShape += (bounded - usualShape) / (excessCount + 5 * TailModel.priorCount)
         let prior = TailModel.priorCount
-        shape = (n * bounded + prior * TailModel.priorShape) / (n + prior)
+        shape = (n * bounded + prior * usualShape) / (n + prior)
         shape = min(max(shape, TailModel.shapes.lowerBound), TailModel.shapes.upperBound)
-        scale = (n * mean + prior * priorScale) / (n + prior) * (1 - shape)
+        let scalePrior = prior * n / excessCount
+        scale = (n * mean + scalePrior * priorScale) / (n + scalePrior) * (1 - shape)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Learns in which decimal steps a series is written, so that a series that stood still so far has a spread to compare with.
+/// Learns in which decimal steps a series is written, so that a series that stood still so far has a spread to compare
+/// with.
 struct ValueResolution: Sendable {
     /// 1, 0.1, ... 10^-6
     private var step = 1.0

@@ -2,8 +2,9 @@
 
 /// Reads comma separated values (RFC 4180) record by record from a source of bytes of any length.
 ///
-/// Fields may be quoted, quotes within doubled; lines end with LF or CRLF, also within quoted fields. Empty lines and a byte order
-/// mark at the beginning are skipped. Bytes need not be UTF-8. Memory: one record, at most `maximumRecordBytes`.
+/// Fields may be quoted, quotes within doubled; lines end with LF or CRLF, also within quoted fields. Empty lines and a
+/// byte order mark at the beginning are skipped. Bytes need not be UTF-8. Memory: one record, at most
+/// `maximumRecordBytes`.
 package struct CSVReader {
     package enum Fault: Error, Equatable {
         /// The line on which the record begins.

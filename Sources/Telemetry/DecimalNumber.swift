@@ -20,8 +20,8 @@ package enum DecimalNumber {
         case plain
     }
 
-    /// The text as one number, in the lenient syntax, with nothing before or behind; infinite if it is too large. Nil if it is
-    /// none.
+    /// The text as one number, in the lenient syntax, with nothing before or behind; infinite if it is too large. Nil
+    /// if it is none.
     package static func parse(_ text: UnsafeRawBufferPointer) -> Double? {
         guard let base = text.baseAddress else { return nil }
         var position = 0

@@ -14,9 +14,9 @@ struct JSONSlot: Sendable {
     var end = 0
 }
 
-/// One pass over a JSON text: validates all of it (RFC 8259, UTF-8 by RFC 3629, paired surrogates) and keeps what stands
-/// at the wanted places. Allocates nothing. Works on bytes from anywhere: any input ends in a result or a fault, in time
-/// linear in the input (times the number of wanted names in one object).
+/// One pass over a JSON text: validates all of it (RFC 8259, UTF-8 by RFC 3629, paired surrogates) and keeps what
+/// stands at the wanted places. Allocates nothing. Works on bytes from anywhere: any input ends in a result or a fault,
+/// in time linear in the input (times the number of wanted names in one object).
 struct JSONScanner {
     /// Objects and arrays within one another. Bounds the stack that the recursion takes.
     static let maximumDepth = 64

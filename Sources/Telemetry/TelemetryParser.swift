@@ -40,9 +40,9 @@ package enum ParseOutcome: Sendable, Equatable {
 /// Payload to samples: reads the declared series of a message.
 ///
 /// Comes in: the bytes of one payload, from anyone. Goes out: at most one sample per declared series, in the order of
-/// declaration. A series that is missing or of the wrong type is left out and named in `faults`; the others count. A time
-/// that cannot be read is named there too, and the time received counts instead. Everything is validated, also what is
-/// not wanted. Nothing is allocated once `samples` has grown to the number of series.
+/// declaration. A series that is missing or of the wrong type is left out and named in `faults`; the others count. A
+/// time that cannot be read is named there too, and the time received counts instead. Everything is validated, also
+/// what is not wanted. Nothing is allocated once `samples` has grown to the number of series.
 ///
 /// A value type with its own working memory: one per thread.
 package struct TelemetryParser: Sendable {

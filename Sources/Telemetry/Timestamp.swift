@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Reads moments as devices write them, to nanoseconds since 1970-01-01T00:00:00Z. Finer digits are cut off. Range: 1678
-/// to 2262 for dates, 1973 to 2262 for epochs.
+/// Reads moments as devices write them, to nanoseconds since 1970-01-01T00:00:00Z. Finer digits are cut off. Range:
+/// 1678 to 2262 for dates, 1973 to 2262 for epochs.
 package enum Timestamp {
     package static func parse(_ text: some StringProtocol, zoneRequired: Bool) -> Int64? {
         var copy = Array(text.utf8)
         return copy.withUnsafeMutableBytes { parse(UnsafeRawBufferPointer($0), zoneRequired: zoneRequired) }
     }
 
-    /// A date and time, or an epoch. Without a zone it is taken as UTC, unless `zoneRequired`: a device's local time would be
-    /// wrong by hours. Nil if it is neither.
+    /// A date and time, or an epoch. Without a zone it is taken as UTC, unless `zoneRequired`: a device's local time
+    /// would be wrong by hours. Nil if it is neither.
     package static func parse(_ text: UnsafeRawBufferPointer, zoneRequired: Bool) -> Int64? {
         dateAndTime(text, zoneRequired: zoneRequired) ?? epoch(text)
     }
 
-    /// RFC 3339 section 5.6, `2014-04-10T00:04:00.250+02:00`; a space may stand for the T (as there), seconds may be missing
-    /// and the zone too. A leap second counts as the first second of the next minute.
+    /// RFC 3339 section 5.6, `2014-04-10T00:04:00.250+02:00`; a space may stand for the T (as there), seconds may be
+    /// missing and the zone too. A leap second counts as the first second of the next minute.
     package static func dateAndTime(_ text: UnsafeRawBufferPointer, zoneRequired: Bool) -> Int64? {
         var cursor = Cursor(text: text)
         guard let year = cursor.number(digits: 4), cursor.take("-"), let month = cursor.number(digits: 2),
@@ -53,9 +53,9 @@ package enum Timestamp {
         return overflow || overflowed ? nil : sum
     }
 
-    /// A number of seconds, milliseconds, microseconds or nanoseconds, with a fraction if need be. The ranges of the units do not
-    /// overlap: seconds from 10^8 (1973) to 10^11 (5138), and so on in steps of a thousand. Smaller numbers are no time
-    /// (most likely the device's uptime).
+    /// A number of seconds, milliseconds, microseconds or nanoseconds, with a fraction if need be. The ranges of the
+    /// units do not overlap: seconds from 10^8 (1973) to 10^11 (5138), and so on in steps of a thousand. Smaller
+    /// numbers are no time (most likely the device's uptime).
     package static func epoch(_ text: UnsafeRawBufferPointer) -> Int64? {
         var cursor = Cursor(text: text)
         guard let whole = cursor.integer() else { return nil }

@@ -13,11 +13,12 @@ struct AnomalyCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Score each row of a CSV file by the rows before it.",
             discussion: """
-                Prints CSV with the columns timestamp, value and score, a row per row of the file. The score is one minus the \
-                probability of a value at least as unusual, 0...1, from that row and earlier ones alone. Rows whose value is empty \
-                or no number (nan, inf) get score 0 and are not learned from.
+                Prints CSV with the columns timestamp, value and score, a row per row of the file. The score is one \
+                minus the probability of a value at least as unusual, 0...1, from that row and those before it. Rows \
+                whose value is empty or no number (nan, inf) get score 0 and are not learned from.
 
-                Timestamps: 2014-04-10 00:04:00, RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970.
+                Timestamps: 2014-04-10 00:04:00, RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since \
+                1970.
                 """)
 
         @Argument(help: "A CSV file with a header line; - for standard input.") var file: String

@@ -34,11 +34,14 @@ import Testing
         let rule = AlertRule(
             id: "odd", condition: .anomaly(series: 2), minimumDuration: .seconds(1), clearDelay: .seconds(2))
         var tracker = AlertTracker(rules: [rule])
-        let facts: [(Double, Double, Double)] = [(1, 50, 0.99), (2, 90, 0.9999), (3, 60, 0.999), (4, 20, 0.1), (6, 20, 0.1)]
+        let facts: [(Double, Double, Double)] = [
+            (1, 50, 0.99), (2, 90, 0.9999), (3, 60, 0.999), (4, 20, 0.1), (6, 20, 0.1),
+        ]
         for (second, value, score) in facts {
             let judgement = Fact.Judgement(score: score, isAlarm: score > 0.9, expected: 15...25)
             tracker.observe(
-                .sample(series: 2, value: value, judgement: judgement), key: "press/1", at: seconds(second), into: &changes)
+                .sample(series: 2, value: value, judgement: judgement), key: "press/1", at: seconds(second),
+                into: &changes)
         }
         #expect(changes.map(\.kind) == [.opened, .updated, .closed])
         let alert = try #require(changes.last).alert
@@ -49,7 +52,8 @@ import Testing
     }
 
     @Test mutating func silenceOpensAndDataCloses() throws {
-        let rule = AlertRule(id: "silent", condition: .noData(series: nil, after: .seconds(10)), clearDelay: .seconds(1))
+        let rule = AlertRule(
+            id: "silent", condition: .noData(series: nil, after: .seconds(10)), clearDelay: .seconds(1))
         var tracker = AlertTracker(rules: [rule])
         tracker.observe(sample(1), key: "a", at: seconds(5), into: &changes)
         for second in 6...20 { tracker.tick(at: seconds(Double(second)), into: &changes) }
@@ -95,7 +99,8 @@ import Testing
         var tracker = AlertTracker(rules: [rule])
         let person = Fact.DetectedClass(class: 3, score: 0.8)
         let frames: [(Double, [Fact.DetectedClass])] = [
-            (0, [person]), (1, [person, person]), (2, [person, Fact.DetectedClass(class: 3, score: 0.4)]), (3, [person, person]),
+            (0, [person]), (1, [person, person]), (2, [person, Fact.DetectedClass(class: 3, score: 0.4)]),
+            (3, [person, person]),
             (4, [person, person, Fact.DetectedClass(class: 1, score: 0.9)]), (5, [person, person]), (6, []), (7, []),
         ]
         for (second, detections) in frames {
@@ -145,14 +150,20 @@ import Testing
         #expect(changes.map(\.at) == [seconds(10), seconds(10)])
     }
 
-    @Test(arguments: [(Condition, [Double], [String])]([
-        (.below(series: 0, threshold: 5, clear: 7), [6, 4, 6, 7], ["opened 1", "closed 3"]),
-        (.outside(series: 0, range: 0...10, margin: 1), [0.5, -1, 0.5, 1, 11, 9.5, 9], ["opened 1", "closed 3", "opened 4", "closed 6"]),
-        (.outside(series: 0, range: 0...1, margin: 5), [2, 0.9, 0.5], ["opened 0", "closed 2"]),
-        (.above(series: 1, threshold: 5, clear: 5), [9, 9], []),
-    ]))
-    mutating func conditionsKeepTheirStateBetweenThresholds(condition: Condition, values: [Double], expected: [String]) {
-        var tracker = AlertTracker(rules: [AlertRule(id: "r", condition: condition, clearDelay: .zero)], updateInterval: .seconds(99))
+    @Test(
+        arguments: [
+            (.below(series: 0, threshold: 5, clear: 7), [6, 4, 6, 7], ["opened 1", "closed 3"]),
+            (
+                .outside(series: 0, range: 0...10, margin: 1), [0.5, -1, 0.5, 1, 11, 9.5, 9],
+                ["opened 1", "closed 3", "opened 4", "closed 6"]
+            ),
+            (.outside(series: 0, range: 0...1, margin: 5), [2, 0.9, 0.5], ["opened 0", "closed 2"]),
+            (.above(series: 1, threshold: 5, clear: 5), [9, 9], []),
+        ] as [(Condition, [Double], [String])])
+    mutating func conditionsKeepTheirStateBetweenThresholds(condition: Condition, values: [Double], expected: [String])
+    {
+        var tracker = AlertTracker(
+            rules: [AlertRule(id: "r", condition: condition, clearDelay: .zero)], updateInterval: .seconds(99))
         for (index, value) in values.enumerated() {
             tracker.observe(sample(value), key: "a", at: Int64(index), into: &changes)
         }
@@ -166,7 +177,8 @@ import Testing
             AlertTrackerTests.hot,
             AlertRule(id: "s", condition: .noData(series: nil, after: .seconds(3)), clearDelay: .seconds(1)),
             AlertRule(
-                id: "l", condition: .above(series: 0, threshold: 8, clear: 4), minimumDuration: .seconds(2), clearDelay: .seconds(2),
+                id: "l", condition: .above(series: 0, threshold: 8, clear: 4), minimumDuration: .seconds(2),
+                clearDelay: .seconds(2),
                 staleAfter: .seconds(4)),
         ]
         var tracker = AlertTracker(rules: rules, capacity: 4)

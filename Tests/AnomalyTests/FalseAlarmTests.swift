@@ -20,7 +20,8 @@ import Testing
         }
     }
 
-    /// 10 runs over 5 periods of the budget, warm-up and all. Bound: 1.5 times the budget and three standard deviations of a Poisson count.
+    /// 10 runs over 5 periods of the budget, warm-up and all. Bound: 1.5 times the budget and three standard deviations
+    /// of a Poisson count.
     @Test(arguments: Noise.allCases)
     func rateKeepsTheBudget(noise: Noise) {
         let count = alarms(noise, seeds: 10, count: 10_000, period: 2000, interval: 1)
@@ -34,14 +35,18 @@ import Testing
         #expect(count <= 5, "\(count) alarms")
     }
 
-    @Test(arguments: [
-        ("1/day", 1.0 / 86400), ("2/week", 2.0 / 604_800), ("0.5/hour", 0.5 / 3600), ("3/10m", 3.0 / 600), ("1/7d", 1.0 / 604_800),
-    ])
+    @Test(
+        arguments: [
+            ("1/day", 1.0 / 86400), ("2/week", 2.0 / 604_800), ("0.5/hour", 0.5 / 3600), ("3/10m", 3.0 / 600),
+            ("1/7d", 1.0 / 604_800),
+        ] as [(String, Double)])
     func readsBudgets(text: String, rate: Double) throws {
         #expect(abs(try FalseAlarmBudget(text).rate / rate - 1) < 1e-12)
     }
 
-    @Test(arguments: ["", "1", "day", "0/day", "-1/day", "1/0day", "1/fortnight", "1/day/2", "nan/day", "inf/day", "1/ day", "1/"])
+    @Test(arguments: [
+        "", "1", "day", "0/day", "-1/day", "1/0day", "1/fortnight", "1/day/2", "nan/day", "inf/day", "1/ day", "1/",
+    ])
     func refusesOtherBudgets(text: String) {
         #expect(throws: FalseAlarmBudget.Fault.malformed(text)) { try FalseAlarmBudget(text) }
     }

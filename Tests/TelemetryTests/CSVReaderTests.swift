@@ -21,11 +21,13 @@ import Testing
         return records
     }
 
-    @Test(arguments: [
-        ("a,b\n1,2\n", [["a", "b"], ["1", "2"]]), ("a,b\r\n1,2", [["a", "b"], ["1", "2"]]), (",\n", [["", ""]]),
-        ("\"a,b\",\"c\"\"d\"\n", [["a,b", "c\"d"]]), ("\"a\r\nb\",c\r\n", [["a\r\nb", "c"]]), ("\n\na\n\n", [["a"]]),
-        ("\u{FEFF}a,b", [["a", "b"]]), ("", []), ("\"\"\n", [[""]]), ("a,\"\"\n,b\n", [["a", ""], ["", "b"]]),
-    ])
+    @Test(
+        arguments: [
+            ("a,b\n1,2\n", [["a", "b"], ["1", "2"]]), ("a,b\r\n1,2", [["a", "b"], ["1", "2"]]), (",\n", [["", ""]]),
+            ("\"a,b\",\"c\"\"d\"\n", [["a,b", "c\"d"]]), ("\"a\r\nb\",c\r\n", [["a\r\nb", "c"]]),
+            ("\n\na\n\n", [["a"]]),
+            ("\u{FEFF}a,b", [["a", "b"]]), ("", []), ("\"\"\n", [[""]]), ("a,\"\"\n,b\n", [["a", ""], ["", "b"]]),
+        ] as [(String, [[String]])])
     func readsRecords(text: String, expected: [[String]]) throws {
         #expect(try records(text) == expected)
         if !text.hasPrefix("\u{FEFF}") { #expect(try records(text, chunkBytes: 1) == expected) }

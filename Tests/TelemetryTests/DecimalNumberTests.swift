@@ -37,6 +37,8 @@ import Testing
     @Test(arguments: ["+5", ".5", "5.", "007", "-.5"])
     func takesWhatDevicesWrite(text: String) { #expect(parse(text) != nil) }
 
-    @Test(arguments: ["", "-", ".", "1e", "1e+", "e5", "nan", "inf", "0x10", "1,5", "1 ", " 1", "--1", "1.2.3", "1_000"])
+    @Test(arguments: [
+        "", "-", ".", "1e", "1e+", "e5", "nan", "inf", "0x10", "1,5", "1 ", " 1", "--1", "1.2.3", "1_000",
+    ])
     func refusesOtherText(text: String) { #expect(parse(text) == nil) }
 }

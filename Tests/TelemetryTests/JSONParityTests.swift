@@ -14,7 +14,11 @@ import Testing
         /// With an exponent out of range Foundation refuses the text, where the scanner gives an infinity.
         var hasExponents = true
 
-        mutating func space() { if Int.random(in: 0..<8, using: &generator) == 0 { text += [" ", "\n", "\t "].randomElement(using: &generator)! } }
+        mutating func space() {
+            if Int.random(in: 0..<8, using: &generator) == 0 {
+                text += [" ", "\n", "\t "].randomElement(using: &generator)!
+            }
+        }
 
         mutating func string() {
             text += "\""
@@ -30,8 +34,12 @@ import Testing
             text += Bool.random(using: &generator) ? "-" : ""
             text += String(Int.random(in: 1..<10, using: &generator))
             for _ in 1..<digits { text += String(Int.random(in: 0..<10, using: &generator)) }
-            if Bool.random(using: &generator) { text += "." + String(UInt32.random(in: 0...UInt32.max, using: &generator)) }
-            if hasExponents, Int.random(in: 0..<3, using: &generator) == 0 { text += "e" + String(Int.random(in: -200..<200, using: &generator)) }
+            if Bool.random(using: &generator) {
+                text += "." + String(UInt32.random(in: 0...UInt32.max, using: &generator))
+            }
+            if hasExponents, Int.random(in: 0..<3, using: &generator) == 0 {
+                text += "e" + String(Int.random(in: -200..<200, using: &generator))
+            }
         }
 
         mutating func value(_ depth: Int) {
@@ -80,8 +88,8 @@ import Testing
                 let slot = try scan(writer.text, [pointer])[0]
                 let number = value(at: pointer, in: expected) as? NSNumber
                 let found = slot.kind == .number || slot.kind == .boolean ? slot.value : nil
-                // Foundation goes by way of decimals of 38 digits and is off by some units in the last place; that ours are
-                // exact is tested with `DecimalNumber`.
+                // Foundation goes by way of decimals of 38 digits and is off by some units in the last place; that ours
+                // are exact is tested with `DecimalNumber`.
                 let tolerance = 1e-14 * abs(number?.doubleValue ?? 0)
                 #expect((found == nil) == (number == nil), "\(pointer) in \(writer.text)")
                 #expect(abs((found ?? 0) - (number?.doubleValue ?? 0)) <= tolerance, "\(pointer) in \(writer.text)")

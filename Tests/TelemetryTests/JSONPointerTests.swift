@@ -6,10 +6,11 @@ import Testing
 
 @Suite struct JSONPointerTests {
     /// The examples of RFC 6901 section 5.
-    @Test(arguments: [
-        ("", []), ("/foo", ["foo"]), ("/foo/0", ["foo", "0"]), ("/", [""]), ("/a~1b", ["a/b"]), ("/c%d", ["c%d"]),
-        ("/k\"l", ["k\"l"]), ("/ ", [" "]), ("/m~0n", ["m~n"]), ("/~01", ["~1"]), ("//", ["", ""]),
-    ])
+    @Test(
+        arguments: [
+            ("", []), ("/foo", ["foo"]), ("/foo/0", ["foo", "0"]), ("/", [""]), ("/a~1b", ["a/b"]), ("/c%d", ["c%d"]),
+            ("/k\"l", ["k\"l"]), ("/ ", [" "]), ("/m~0n", ["m~n"]), ("/~01", ["~1"]), ("//", ["", ""]),
+        ] as [(String, [String])])
     func readsTokens(text: String, tokens: [String]) throws {
         #expect(try JSONPointer(text).tokens == tokens.map { Array($0.utf8) })
     }

@@ -6,26 +6,34 @@ import Testing
 
 @Suite struct JSONScannerTests {
     @Test(arguments: [
-        "{}", "[]", "0", "-0", "1.5e-3", "1E+2", "true", "false", "null", "\"\"", " [1 , 2]\r\n\t", "{\"a\":{\"b\":[[],{}]}}",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"", "\"é漢😀\"", "\u{FEFF}1", "[1,2,3,\"12345678901234567890\"]",
+        "{}", "[]", "0", "-0", "1.5e-3", "1E+2", "true", "false", "null", "\"\"", " [1 , 2]\r\n\t",
+        "{\"a\":{\"b\":[[],{}]}}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"", "\"é漢😀\"", "\u{FEFF}1",
+        "[1,2,3,\"12345678901234567890\"]",
     ])
     func acceptsValidTexts(text: String) throws { _ = try scan(text) }
 
     @Test(arguments: [
-        "", " ", "{", "[", "\"", "\"a", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "[1,]", "[,1]", "[1 2]",
-        "{\"a\" 1}", "{\"a\":1 \"b\":2}", "01", "+1", "1.", ".5", "-", "1e", "1e+", "0x1", "NaN", "Infinity", "-Infinity",
-        "tru", "truee", "nul", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\n\"", "\"\t\"", "1 1", "{} {}", "[]]", "}", "]",
+        "", " ", "{", "[", "\"", "\"a", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "[1,]", "[,1]",
+        "[1 2]",
+        "{\"a\" 1}", "{\"a\":1 \"b\":2}", "01", "+1", "1.", ".5", "-", "1e", "1e+", "0x1", "NaN", "Infinity",
+        "-Infinity",
+        "tru", "truee", "nul", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\n\"", "\"\t\"", "1 1", "{} {}", "[]]", "}",
+        "]",
         "\"\\ud800\"", "\"\\ud800x\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "/**/1", "\u{FEFF}", "1\u{FEFF}", "é",
     ])
     func refusesInvalidTexts(text: String) {
         #expect(throws: TelemetryFault.invalidJSON) { try scan(text) }
     }
 
-    @Test(arguments: [
-        [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80],
-        [0xE2, 0x82], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80],
-        [0xFF],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF],
+            [0xED, 0xA0, 0x80],
+            [0xE2, 0x82], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
+            [0xF5, 0x80, 0x80, 0x80],
+            [0xFF],
+        ] as [[UInt8]])
     func refusesInvalidUTF8(bytes: [UInt8]) {
         #expect(throws: TelemetryFault.invalidUTF8) { try scan([0x22] + bytes + [0x22]) }
         #expect(throws: TelemetryFault.invalidUTF8) { try scan(Array("{\"name of a member".utf8) + bytes + [0x22]) }

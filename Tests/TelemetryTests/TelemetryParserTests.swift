@@ -46,11 +46,15 @@ import Testing
         #expect(result.faults == [TelemetryParser.Fault(series: 0, reason: .wrongType)])
     }
 
-    @Test(arguments: [
-        (#"{"a":null,"b":"x"}"#, TelemetryFault.wrongType), (#"{"a":{},"b":[]}"#, .wrongType), ("{}", .missingSeries),
-        (#"{"a":1e999,"b":-1e999}"#, .outOfRange), (#"{"a":null}"#, .noSamples), ("[1,2]", .missingSeries), ("3", .missingSeries),
-        (#"{"a":NaN}"#, .invalidJSON), ("", .invalidJSON), (#"{"a":1,"b":2"#, .invalidJSON), (#"{"a":1}x"#, .invalidJSON),
-    ])
+    @Test(
+        arguments: [
+            (#"{"a":null,"b":"x"}"#, TelemetryFault.wrongType), (#"{"a":{},"b":[]}"#, .wrongType),
+            ("{}", .missingSeries),
+            (#"{"a":1e999,"b":-1e999}"#, .outOfRange), (#"{"a":null}"#, .noSamples), ("[1,2]", .missingSeries),
+            ("3", .missingSeries),
+            (#"{"a":NaN}"#, .invalidJSON), ("", .invalidJSON), (#"{"a":1,"b":2"#, .invalidJSON),
+            (#"{"a":1}x"#, .invalidJSON),
+        ] as [(String, TelemetryFault)])
     func failsWithTheReason(payload: String, reason: TelemetryFault) throws {
         let result = try parse(payload)
         #expect(result.outcome == .failed(reason))
@@ -63,10 +67,11 @@ import Testing
         #expect(try parse(#"{"a":12345}"#, limits: limits).outcome == .failed(.tooLarge))
     }
 
-    @Test(arguments: [
-        (#""2014-04-10T00:04:00Z""#, 1_397_088_240_000_000_000), ("1397088240", 1_397_088_240_000_000_000),
-        ("1397088240123456789", 1_397_088_240_123_456_789), (#""1397088240123""#, 1_397_088_240_123_000_000),
-    ])
+    @Test(
+        arguments: [
+            (#""2014-04-10T00:04:00Z""#, 1_397_088_240_000_000_000), ("1397088240", 1_397_088_240_000_000_000),
+            ("1397088240123456789", 1_397_088_240_123_456_789), (#""1397088240123""#, 1_397_088_240_123_000_000),
+        ] as [(String, Int64)])
     func readsTheTime(time: String, nanoseconds: Int64) throws {
         let result = try parse(#"{"a": 1, "t": \#(time)}"#, ["/a"], timestamp: "/t")
         #expect(result.time == nanoseconds)
