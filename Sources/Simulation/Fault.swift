@@ -70,7 +70,7 @@ package struct FaultSchedule: Sendable {
     /// A fault's duration.
     static let durationSeconds: ClosedRange<Float> = 4...6
     /// Normal operation between two faults of a machine.
-    static let recoverySeconds: ClosedRange<Float> = 14...24
+    static let recoverySeconds: ClosedRange<Float> = 30...50
 
     package let faults: [Fault]
 
