@@ -58,7 +58,8 @@ package struct ONNXFile {
         self.folder = folder
     }
 
-    /// The network. Preprocessing, interpretation and labels are not part of an ONNX file and stay open.
+    /// The network. Preprocessing and interpretation are not part of an ONNX file; they are guessed where the network is of a
+    /// known family (`InterpretationGuess`), and left open else.
     ///
     /// - Throws: `ImportError`.
     package func model(_ options: Options = Options()) throws -> Model {
@@ -67,7 +68,9 @@ package struct ONNXFile {
         do {
             try importer.importBody(proto.graph)
             let outputs = try importer.outputs(proto.graph)
-            return Model(name: name, graph: try finish(&importer, outputs))
+            var model = Model(name: name, graph: try finish(&importer, outputs))
+            InterpretationGuess.complete(&model)
+            return model
         } catch let error as GraphError {
             throw ImportError.malformed("\(error)")
         }

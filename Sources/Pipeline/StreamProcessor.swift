@@ -135,6 +135,7 @@ package final class StreamProcessor: Sendable {
         switch event {
         case .connected(let sessionPresent):
             logger.info("connected", metadata: ["connection": "\(connection)", "session_present": "\(sessionPresent)"])
+        case .subscribed: logger.info("subscribed", metadata: ["connection": "\(connection)"])
         case .disconnected(let reason, let retryAfter):
             logger.warning(
                 "not connected",

@@ -17,11 +17,20 @@ package final class DemoFeed {
         case telemetry(MachineKind, SimulatedMachine.Sample)
     }
 
+    /// Evenly spaced moments.
+    private struct Schedule {
+        let start: Double
+        let perSecond: Int
+        var index = 0
+
+        var next: Double { start + Double(index) / Double(perSecond) }
+    }
+
     package let faults: [Fault]
     /// Given out so far, per camera or machine.
     package private(set) var publishedCounts: [String: Int] = [:]
-    private var cameras: [(camera: SimulatedCamera, next: Double)]
-    private var machines: [(machine: SimulatedMachine, next: Double)]
+    private var cameras: [(camera: SimulatedCamera, schedule: Schedule)]
+    private var machines: [(machine: SimulatedMachine, schedule: Schedule)]
     private let seconds: Double
     private let encoder = JPEGEncoder()
 
@@ -29,15 +38,25 @@ package final class DemoFeed {
         self.seconds = seconds
         faults = FaultSchedule(seconds: seconds, seed: seed).faults
         // Out of step, as cameras are.
-        cameras = CameraSite.allCases.enumerated().map { (SimulatedCamera(site: $1, seed: seed), 0.037 * Double($0)) }
+        cameras = CameraSite.allCases.enumerated().map {
+            (
+                SimulatedCamera(site: $1, seed: seed),
+                Schedule(start: 0.037 * Double($0), perSecond: $1.format.framesPerSecond)
+            )
+        }
         let faults = faults
-        machines = MachineKind.allCases.map { (SimulatedMachine(kind: $0, seed: seed, faults: faults), 0) }
+        machines = MachineKind.allCases.map {
+            (
+                SimulatedMachine(kind: $0, seed: seed, faults: faults),
+                Schedule(start: 0, perSecond: MachineKind.samplesPerSecond)
+            )
+        }
     }
 
     /// When the next content is due, in seconds since the start; nil when the time is over.
     package var nextTime: Double? {
-        let camera = cameras.map(\.next).min() ?? .infinity
-        let machine = machines.map(\.next).min() ?? .infinity
+        let camera = cameras.map(\.schedule.next).min() ?? .infinity
+        let machine = machines.map(\.schedule.next).min() ?? .infinity
         let time = min(camera, machine)
         return time < seconds ? time : nil
     }
@@ -45,16 +64,16 @@ package final class DemoFeed {
     /// What is due at `nextTime`; nil when the time is over.
     package func next() -> (time: Double, content: Content)? {
         guard let time = nextTime else { return nil }
-        if let index = machines.indices.first(where: { machines[$0].next == time }) {
+        if let index = machines.indices.first(where: { machines[$0].schedule.next == time }) {
             let sample = machines[index].machine.next()
             publishedCounts[machines[index].machine.kind.rawValue, default: 0] += 1
-            machines[index].next += 1 / Double(MachineKind.samplesPerSecond)
+            machines[index].schedule.index += 1
             return (time, .telemetry(machines[index].machine.kind, sample))
         }
-        guard let index = cameras.indices.first(where: { cameras[$0].next == time }) else { return nil }
+        guard let index = cameras.indices.first(where: { cameras[$0].schedule.next == time }) else { return nil }
         let camera = cameras[index].camera
         let format = camera.site.format
-        cameras[index].next += 1 / Double(format.framesPerSecond)
+        cameras[index].schedule.index += 1
         publishedCounts[camera.site.rawValue, default: 0] += 1
         let truth = camera.render(at: time)
         let jpeg = encoder.encode(

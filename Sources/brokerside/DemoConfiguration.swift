@@ -24,11 +24,13 @@ struct DemoConfiguration {
         var lines = ["node: \(DemoConfiguration.node)", "broker: { url: \(quoted(brokerURL)) }", "sources:"]
         for site in CameraSite.allCases {
             lines.append(
-                "  \(site): { topics: [\(DemoConfiguration.topic(site))], kind: frames, qos: 0, overload: latest, max_age: 2s }")
+                "  \(site): { topics: [\(DemoConfiguration.topic(site))], kind: frames, qos: 0, overload: latest, max_age: 2s }"
+            )
         }
         for machine in MachineKind.allCases {
             lines.append(
-                "  \(machine): { topics: [\(DemoConfiguration.topic(machine))], kind: telemetry, qos: 1, timestamp: /time }")
+                "  \(machine): { topics: [\(DemoConfiguration.topic(machine))], kind: telemetry, qos: 1, timestamp: /time }"
+            )
         }
         lines += ["models:", "  detector:", "    file: \(quoted(modelFile))"]
         if modelFile.hasSuffix(".onnx") {
@@ -36,7 +38,8 @@ struct DemoConfiguration {
             let labels = ObjectClass.allCases.map(\.label).joined(separator: ", ")
             let scale = "0.00392156862745098"
             lines += [
-                "    labels: [\(labels)]", "    input: { order: rgb, fit: stretch, scale: [\(scale), \(scale), \(scale)] }",
+                "    labels: [\(labels)]",
+                "    input: { order: rgb, fit: stretch, scale: [\(scale), \(scale), \(scale)] }",
                 "    output: { grid: { output: output, strides: [8, 16, 32], logits: false } }",
             ]
         }
@@ -60,5 +63,7 @@ struct DemoConfiguration {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private func quoted(_ text: String) -> String { "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'" }
+    private func quoted(_ text: String) -> String {
+        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+    }
 }

@@ -15,9 +15,11 @@ final class DemoProgram {
         // A shell stands between: it ends the program when its standard input ends, so also when this process is killed.
         let script =
             #"log="$1"; shift; exec 3<&0; "$@" </dev/null >>"$log" 2>&1 3<&- & p=$!; "#
-            + #"(read _ <&3; kill -TERM $p) >/dev/null 2>&1 & exec 3<&-; wait $p"#
+            + #"(read _ <&3; kill -TERM $p) >/dev/null 2>&1 & w=$!; exec 3<&-; wait $p; kill $w 2>/dev/null"#
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        var arguments = ["-c", script, "sh", log.path, try DemoProgram.executable(), "run", "--config", configuration.path]
+        var arguments = [
+            "-c", script, "sh", log.path, try DemoProgram.executable(), "run", "--config", configuration.path,
+        ]
         if let workers { arguments += ["--workers", String(workers)] }
         process.arguments = arguments
         process.standardInput = lifeline

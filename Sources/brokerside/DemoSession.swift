@@ -235,7 +235,7 @@ struct DemoSession {
         for (offset, frame) in frames.enumerated() {
             let format = frame.site.format
             var annotator = frame.pixels.withUnsafeBufferPointer {
-                FrameAnnotator(pixels: $0, width: format.width, height: format.height)
+                TruthAnnotator(pixels: $0, width: format.width, height: format.height)
             }
             annotator.draw(frame.truth)
             annotator.draw(frame.detections)

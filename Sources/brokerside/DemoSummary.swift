@@ -87,7 +87,8 @@ struct DemoSummary: Encodable {
             })
         faults = alerts.outcomes.map { outcome in
             FaultOutcome(
-                machine: outcome.fault.machine.rawValue, series: outcome.fault.series, kind: outcome.fault.kind.rawValue,
+                machine: outcome.fault.machine.rawValue, series: outcome.fault.series,
+                kind: outcome.fault.kind.rawValue,
                 startS: outcome.fault.start, endS: outcome.fault.end,
                 delayS: outcome.delaySeconds.map { DemoSummary.rounded($0, 3) })
         }
@@ -117,11 +118,14 @@ struct DemoSummary: Encodable {
                 + " recall \(fixed(detection.recall, 3)) at IoU \(fixed(Double(detection.iou), 1))"
         ]
         for found in detection.classes {
-            lines.append("            \(found.name): precision \(fixed(found.precision, 3)), recall \(fixed(found.recall, 3))")
+            lines.append(
+                "            \(found.name): precision \(fixed(found.precision, 3)), recall \(fixed(found.recall, 3))")
         }
         for fault in faults {
             let outcome = fault.delayS.map { "alert after \(fixed($0, 2)) s" } ?? "no alert"
-            lines.append("fault       \(fault.machine) \(fault.series), \(fault.kind) at \(fixed(fault.startS, 1)) s: \(outcome)")
+            lines.append(
+                "fault       \(fault.machine) \(fault.series), \(fault.kind) at \(fixed(fault.startS, 1)) s: \(outcome)"
+            )
         }
         if faults.isEmpty { lines.append("fault       none: the run was too short for one") }
         lines.append("            \(falseAlarms) false alarm\(falseAlarms == 1 ? "" : "s")")
@@ -130,7 +134,8 @@ struct DemoSummary: Encodable {
             let latency = counters.latency.map { ", half within \(fixed($0.p50, 1)) ms" } ?? ""
             lines.append(
                 "source      \(counters.name): published \(source.published), received \(counters.received),"
-                    + " processed \(counters.processed), shed \(counters.shed.total), failed \(counters.failed.total)\(latency)")
+                    + " processed \(counters.processed), shed \(counters.shed.total), failed \(counters.failed.total)\(latency)"
+            )
         }
         lines.append("accounting  \(exact ? "exact: every message has one outcome" : "does not add up")")
         return lines.joined(separator: "\n")

@@ -4,5 +4,5 @@ import ArgumentParser
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model", abstract: "Import, inspect and run networks.",
-        subcommands: [ModelRunCommand.self])
+        subcommands: [ModelImportCommand.self, ModelInspectCommand.self, ModelRunCommand.self])
 }

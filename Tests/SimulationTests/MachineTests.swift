@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test func payloadNestsByPointer() {
-        
+
         let sample = SimulatedMachine.Sample(time: 0, values: [38.25, 5.125, 11.5])
         #expect(
             SimulatedMachine.payload(of: sample, from: .pump, timestamp: "2026-01-01T00:00:00.000Z")

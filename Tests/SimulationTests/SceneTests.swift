@@ -122,3 +122,33 @@ import Vision
         #expect(projection.project(Position(0, 0, -5)) == nil)
     }
 }
+
+@Suite struct DemoFeedTests {
+    @Test func contentsComeInTheOrderOfTimeAtTheirRates() {
+        let feed = DemoFeed(seconds: 1, seed: 2)
+        var last = 0.0
+        while let due = feed.nextTime {
+            #expect(due >= last && due < 1)
+            last = due
+            #expect(feed.next()?.time == due)
+        }
+        for site in CameraSite.allCases {
+            #expect(feed.publishedCounts[site.rawValue] == site.format.framesPerSecond)
+        }
+        for machine in MachineKind.allCases {
+            #expect(feed.publishedCounts[machine.rawValue] == MachineKind.samplesPerSecond)
+        }
+        #expect(feed.next() == nil)
+    }
+
+    @Test func framesAreJPEGOfTheCamerasSize() throws {
+        let feed = DemoFeed(seconds: 1, seed: 2)
+        while let (_, content) = feed.next() {
+            guard case .frame(let frame) = content else { continue }
+            #expect(frame.jpeg.prefix(2) == [0xFF, 0xD8])
+            #expect(frame.jpeg.suffix(2) == [0xFF, 0xD9])
+            #expect(feed.pixels(of: frame.site).count == frame.site.format.width * frame.site.format.height * 3)
+            return
+        }
+    }
+}

@@ -128,10 +128,10 @@ import Vision
     }
 }
 
-@Suite struct FrameAnnotatorTests {
+@Suite struct TruthAnnotatorTests {
     @Test func boxesAtTheBordersStayInside() {
         let black = [UInt8](repeating: 0, count: 20 * 16 * 3)
-        var annotator = black.withUnsafeBufferPointer { FrameAnnotator(pixels: $0, width: 20, height: 16) }
+        var annotator = black.withUnsafeBufferPointer { TruthAnnotator(pixels: $0, width: 20, height: 16) }
         annotator.draw([Detection(classIndex: 0, score: 0.5, box: Box(x: -5, y: -5, width: 60, height: 60))])
         annotator.draw([TrueObject(object: .person, box: Box(x: 3, y: 3, width: 4, height: 4))])
         #expect(annotator.pixels[(3 * 20 + 3) * 3] == 230)

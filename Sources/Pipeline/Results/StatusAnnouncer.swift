@@ -42,7 +42,7 @@ final class StatusAnnouncer: Sendable {
             logger.warning(
                 "not connected",
                 metadata: ["connection": "results", "reason": "\(reason)", "retry_after": "\(retryAfter)"])
-        case .subscriptionRefused: break
+        case .subscribed, .subscriptionRefused: break
         }
     }
 }

@@ -3,7 +3,7 @@
 import Vision
 
 /// Draws boxes into a copy of a frame, for people to look at.
-package struct FrameAnnotator {
+package struct TruthAnnotator {
     private let width: Int
     private let height: Int
     /// RGB, [height, width, 3]
@@ -63,7 +63,7 @@ package struct FrameAnnotator {
         let top = max(0, y)
         fill(x..<(x + text.count * 8 + 2), top..<(top + 13), (0, 0, 0))
         for (position, letter) in text.enumerated() {
-            guard let glyph = FrameAnnotator.glyphs[letter] else { continue }
+            guard let glyph = TruthAnnotator.glyphs[letter] else { continue }
             for dot in 0..<15 where glyph & (1 << (14 - dot)) != 0 {
                 let column = x + 2 + position * 8 + (dot % 3) * 2
                 let row = top + 2 + (dot / 3) * 2

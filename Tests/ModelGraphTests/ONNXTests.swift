@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import ModelGraph
+import ONNX
+import SwiftProtobuf
+import Tensors
+import Testing
+
+@Suite struct ONNXTests {
+    private func run(_ model: Model, _ inputs: [String: Tensor]) throws -> [Float] {
+        let name = model.graph[model.graph.outputs[0]].name
+        return try #require(ReferenceEvaluator(model.graph).run(inputs)[name]).array(of: Float.self)
+    }
+
+    @Test func convolutionWithBiasAndRelu() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1", "1", "3", "3"])
+        maker.floats("w", [1, 1, 2, 2], [1, 0, 0, -1])
+        maker.floats("b", [1], [0.5])
+        maker.node("Conv", ["x", "w", "b"], ["c"])
+        maker.node("Relu", ["c"], ["y"])
+        maker.output("y")
+        // x[i][j] - x[i+1][j+1] + 0.5
+        let x = Tensor([1, 1, 3, 3], [Float(9), 1, 1, 1, 4, 1, 1, 1, 1])
+        #expect(try run(maker.model(), ["x": x]) == [5.5, 0.5, 0.5, 3.5])
+    }
+
+    @Test func shapeChainsAreFolded() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["batch", "2", "6"])
+        maker.integers("zero", [0])
+        maker.integers("rest", [-1])
+        maker.node("Shape", ["x"], ["s"])
+        maker.node("Gather", ["s", "zero"], ["n"])
+        maker.node("Concat", ["n", "rest"], ["target"], attributes: [ONNXMaker.int("axis", 0)])
+        maker.node("Reshape", ["x", "target"], ["y"])
+        maker.output("y")
+        let graph = try maker.model().graph
+        #expect(graph.nodes.map(\.operation) == [.reshape([1, 12])])
+        #expect(try maker.model(.init(shapes: ["x": [3, 2, 6]])).graph.nodes.map(\.operation) == [.reshape([3, 12])])
+    }
+
+    @Test func openShapesAreListed() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["n", "3", "height", "width"])
+        maker.node("Relu", ["x"], ["y"])
+        maker.output("y")
+        let error = #expect(throws: ImportError.self) { try maker.model() }
+        #expect("\(try #require(error))".contains("x is [n, 3, height, width]"))
+    }
+
+    @Test func everyUnsupportedNodeIsListed() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1", "4"])
+        maker.node("Frobnicate", ["x"], ["a"])
+        maker.node("Relu", ["a"], ["b"])
+        maker.node("Other", ["x"], ["c"], domain: "acme")
+        maker.node("Add", ["b", "c"], ["y"])
+        maker.output("y")
+        let error = #expect(throws: ImportError.self) { try maker.model() }
+        let text = "\(try #require(error))"
+        #expect(text.hasPrefix("2 nodes") && text.contains("Frobnicate") && text.contains("acme.Other"))
+    }
+
+    @Test func nodesOutOfOrderAndInitializersAmongInputsAreAccepted() throws {
+        var maker = ONNXMaker(version: 9)
+        maker.input("x", ["1", "2"])
+        maker.input("k", ["2"])
+        maker.floats("k", [2], [2, 3])
+        maker.node("Neg", ["m"], ["y"])
+        maker.node("Mul", ["x", "k"], ["m"])
+        maker.output("y")
+        #expect(try run(maker.model(), ["x": Tensor([1, 2], [Float(1), 10])]) == [-2, -30])
+    }
+
+    @Test(arguments: [true, false]) func anIfTakesTheBranchOfItsCondition(condition: Bool) throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["2"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "condition"
+                $0.dataType = 9
+                $0.rawData = Data([condition ? 1 : 0])
+            })
+        func branch(_ name: String, _ operation: String) -> ONNXAttributeProto {
+            .with {
+                $0.name = name
+                $0.type = 5
+                $0.g.node = [ONNXMaker.node(operation, ["x"], ["r"])]
+                $0.g.output = [.with { $0.name = "r" }]
+            }
+        }
+        maker.node(
+            "If", ["condition"], ["y"], attributes: [branch("then_branch", "Neg"), branch("else_branch", "Abs")])
+        maker.output("y")
+        #expect(try run(maker.model(), ["x": Tensor([2], [Float(-1), 2])]) == (condition ? [1, -2] : [1, 2]))
+    }
+
+    @Test func quantizedWeightsStayIntegers() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1", "2"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 3
+                $0.dims = [2, 2]
+                $0.rawData = Data([1, 2, 3, 0xff])
+            })
+        maker.floats("s", [2], [0.5, 2])
+        maker.node("DequantizeLinear", ["w", "s"], ["wf"], attributes: [ONNXMaker.int("axis", 1)])
+        maker.node("MatMul", ["x", "wf"], ["y"])
+        maker.output("y")
+        let model = try maker.model()
+        #expect(model.graph.constants.values.map(\.type) == [.int8])
+        #expect(try run(model, ["x": Tensor([1, 2], [Float(1), 10])]) == [0.5 + 15, 4 - 20])
+    }
+
+    @Test(arguments: ["../secret", "/etc/passwd", "a/../../secret", ""])
+    func externalDataOutsideTheFolderIsRefused(location: String) throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 1
+                $0.dims = [1]
+                $0.dataLocation = 1
+                $0.externalData = [
+                    .with {
+                        $0.key = "location"
+                        $0.value = location
+                    }
+                ]
+            })
+        maker.node("Add", ["x", "w"], ["y"])
+        maker.output("y")
+        #expect(throws: ImportError.self) { try maker.model(folder: NSTemporaryDirectory()) }
+    }
+
+    @Test func giantShapesAreRefused() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1", "1"])
+        maker.integers("huge", [1 << 40, 1 << 40])
+        maker.node("Expand", ["x", "huge"], ["y"])
+        maker.output("y")
+        #expect(throws: ImportError.self) { try maker.model() }
+        #expect(throws: ImportError.self) { try maker.model(.init(shapes: ["x": [1 << 30, 1 << 30]])) }
+    }
+
+    @Test func truncatedAndAlteredFilesNeverCrash() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1", "2", "8", "8"])
+        maker.floats("w", [2, 2, 3, 3], [Float](repeating: 0.1, count: 36))
+        maker.integers("t", [1, -1])
+        maker.node("Conv", ["x", "w"], ["c"], attributes: [ONNXMaker.ints("pads", [1, 1, 1, 1])])
+        maker.node("MaxPool", ["c"], ["m"], attributes: [ONNXMaker.ints("kernel_shape", [2, 2])])
+        maker.node("Reshape", ["m", "t"], ["y"])
+        maker.output("y")
+        let data: Data = try maker.proto.serializedBytes()
+        for index in data.indices {
+            _ = try? ONNXFile(data.prefix(index), name: "cut").model()
+            for bits: UInt8 in [0x01, 0x80] {
+                var altered = data
+                altered[index] ^= bits
+                _ = try? ONNXFile(altered, name: "altered").model()
+            }
+        }
+    }
+
+    @Test func aCycleIsMalformed() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.node("Add", ["x", "b"], ["a"])
+        maker.node("Relu", ["a"], ["b"])
+        maker.output("b")
+        #expect(throws: ImportError.self) { try maker.model() }
+    }
+}
