@@ -36,7 +36,7 @@ extension StreamProcessor {
             switch pipeline.work {
             case .detect(let section):
                 if let network = network(named: section.model) { _ = try network.makeInterpreter(section) }
-            case .anomaly(let section): _ = try makeParser(section, source: source(of: pipeline))
+            case .anomaly: _ = try makeReader(pipeline)
             }
             _ = try statedRules(pipeline)
         }
@@ -47,16 +47,31 @@ extension StreamProcessor {
             configuration.sources.first { $0.name == pipeline.from }
         }
 
-        private func makeParser(
-            _ section: Configuration.AnomalySection, source: Configuration.SourceSection?
-        ) throws -> TelemetryParser {
-            let series = try section.series?.map {
-                SeriesDeclaration(name: $0.name, pointer: try JSONPointer($0.pointer))
+        private func makeReader(_ pipeline: Configuration.PipelineSection) throws -> SampleReader? {
+            guard case .anomaly(let section) = pipeline.work, let source = source(of: pipeline) else { return nil }
+            let timestamp = try source.timestamp.map { try JSONPointer($0) }
+            let limits = TelemetryParser.Limits(payloadBytes: source.maximumBytes)
+            guard let declared = section.series else {
+                return SampleReader(discovering: namesInRules(pipeline), timestamp: timestamp, limits: limits)
             }
-            return try TelemetryParser(
-                format: source?.format == .number ? .number : .json, series: series ?? [],
-                timestamp: try source?.timestamp.map { try JSONPointer($0) },
-                limits: TelemetryParser.Limits(payloadBytes: source?.maximumBytes ?? 1 << 20))
+            let series = try declared.map { SeriesDeclaration(name: $0.name, pointer: try JSONPointer($0.pointer)) }
+            return SampleReader(
+                try TelemetryParser(
+                    format: source.format == .number ? .number : .json, series: series, timestamp: timestamp,
+                    limits: limits))
+        }
+
+        /// The series that the rules of a pipeline speak of, each once.
+        private func namesInRules(_ pipeline: Configuration.PipelineSection) -> [String] {
+            var names: [String] = []
+            for alert in pipeline.alerts {
+                switch alert.condition {
+                case .above(let name, _, _), .below(let name, _, _), .outside(let name, _, _):
+                    if !names.contains(name) { names.append(name) }
+                case .classPresent, .silence: break
+                }
+            }
+            return names
         }
 
         // MARK: Results
@@ -66,7 +81,8 @@ extension StreamProcessor {
             case .detect(let section):
                 try AlertRules(pipeline.alerts, classes: network(named: section.model)?.labels ?? [], series: [])
             case .anomaly(let section):
-                try AlertRules(pipeline.alerts, classes: [], series: section.series?.map(\.name) ?? [])
+                try AlertRules(
+                    pipeline.alerts, classes: [], series: section.series?.map(\.name) ?? namesInRules(pipeline))
             }
         }
 
@@ -163,7 +179,7 @@ extension StreamProcessor {
             case .telemetry:
                 lane.batchSize = TelemetryStage.batchSize
                 lane.openLimit = 8 * TelemetryStage.batchSize
-                let stage = TelemetryStage(lane: index, pipelines: telemetrySetups(pipelines, section, topics), results: results)
+                let stage = TelemetryStage(lane: index, pipelines: telemetrySetups(pipelines, topics), results: results)
                 lane.process = { _, batch in
                     guard let scheduler = hub.scheduler else { return }
                     stage.process(batch, scheduler: scheduler)
@@ -188,13 +204,11 @@ extension StreamProcessor {
         }
 
         private func telemetrySetups(
-            _ pipelines: [(offset: Int, element: Configuration.PipelineSection)], _ source: Configuration.SourceSection,
-            _ topics: ResultTopics
+            _ pipelines: [(offset: Int, element: Configuration.PipelineSection)], _ topics: ResultTopics
         ) -> [TelemetryStage.PipelineSetup] {
             pipelines.compactMap { index, pipeline in
-                guard case .anomaly(let section) = pipeline.work, let parser = try? makeParser(section, source: source) else {
-                    return nil
-                }
+                // What can go wrong here went wrong in `init`.
+                guard case .anomaly(let section) = pipeline.work, let reader = try? makeReader(pipeline) else { return nil }
                 // The detector's model is its kind and settings.
                 var text = "level-and-spread/1 \(section.falseAlarms)"
                 let digest = text.withUTF8 { SHA256.hash(data: UnsafeRawBufferPointer($0)) }
@@ -203,7 +217,7 @@ extension StreamProcessor {
                     header: header(
                         pipeline, model: "level-and-spread", digest: digest.withUnsafeBytes { hexadecimal($0) },
                         topics: topics),
-                    parser: parser, budget: section.falseAlarms, publishesAll: section.publish == .all)
+                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all)
             }
         }
     }

@@ -38,7 +38,7 @@ import Testing
     @Test func headsPerStrideAreKnownByTheirNames() throws {
         let found = try model(
             [1, 3, 64, 64],
-            [8, 16, 32].flatMap { stride in
+            [8, 16, 32].flatMap { stride -> [(String, Shape, Unary)] in
                 let cells = (64 / stride) * (64 / stride)
                 return [
                     ("cls_\(stride)", [1, cells, 1], Unary.sigmoid), ("obj_\(stride)", [1, cells, 1], .sigmoid),
@@ -49,7 +49,7 @@ import Testing
             Issue.record("not recognised")
             return
         }
-        #expect(head.levels.map(\.stride) == [8, 16, 32] && !head.scoresAreLogits)
+        #expect(head.levels.map { $0.stride } == [8, 16, 32] && !head.scoresAreLogits)
     }
 
     @Test func aRowOfClassesIsAClassification() throws {

@@ -24,7 +24,7 @@ final class TelemetryStage: Sendable {
         /// Position in the configuration.
         var index: Int
         var header: ResultHeader
-        var parser: TelemetryParser
+        var reader: SampleReader
         var budget: FalseAlarmBudget
         var publishesAll: Bool
     }
@@ -82,10 +82,10 @@ final class TelemetryStage: Sendable {
     private static func score(
         _ delivery: Delivery, _ digest: SHA256Digest, _ state: inout PipelineState
     ) -> Result<PipelineResult, TelemetryFault> {
-        let outcome = state.setup.parser.parse(
+        let outcome = state.setup.reader.read(
             UnsafeRawBufferPointer(delivery.message.payload.bytes), receivedAt: delivery.receivedAt, into: &state.samples)
         if case .failed(let fault) = outcome { return .failure(fault) }
-        if !state.setup.parser.faults.isEmpty { delivery.warn() }
+        if state.setup.reader.hasFaults { delivery.warn() }
         state.scores.removeAll(keepingCapacity: true)
         for sample in state.samples {
             let place = state.registry.place(of: SeriesID(key: delivery.key, series: sample.series))
@@ -123,7 +123,7 @@ final class TelemetryStage: Sendable {
                 AlertDesk.Observation(
                     desk: PipelineDesks.anomalies,
                     fact: .sample(series: 0, value: sample.value, judgement: judgement),
-                    series: state.setup.parser.series[sample.series].name, result: identity.id))
+                    series: state.setup.reader.names[sample.series], result: identity.id))
         }
         return facts
     }
@@ -141,7 +141,7 @@ final class TelemetryStage: Sendable {
             json.array { json in
                 for (sample, score) in zip(state.samples, state.scores) {
                     json.object { json in
-                        json.field("series", state.setup.parser.series[sample.series].name)
+                        json.field("series", state.setup.reader.names[sample.series])
                         json.field("value", sample.value)
                         json.key("score")
                         if score.isWarmingUp { json.null() } else { json.value(score.score) }
