@@ -66,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "brokerside",
             dependencies: [
-                "Pipeline", "ModelCompression", "Simulation",
+                "Pipeline", "ModelCompression", "Simulation", "Telemetry", "Anomaly", "ONNX", "Inference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(

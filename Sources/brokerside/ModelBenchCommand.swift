@@ -77,9 +77,11 @@ struct ModelBenchCommand: ParsableCommand {
         (duration / .microseconds(1)).rounded() / 1000
     }
 
+    /// `VmHWM`: unlike `getrusage`, it does not count what the parent process held before this one began.
     private static var peakMebibytes: Double {
-        var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
-        return (Double(usage.ru_maxrss) / 1024 * 10).rounded() / 10
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? 0
+        return (kibibytes / 1024 * 10).rounded() / 10
     }
 }
