@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
 import Inference
 import ModelGraph
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Foundation
-#endif
 
 struct ModelBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -51,7 +51,7 @@ struct FloatKernelTests {
         _ kernels: Kernels, _ shape: LayerCase, depthwise: Bool, _ residualKind: Residual, _ epilogue: float_epilogue
     ) -> Double {
         let table = kernels.table
-        var numbers = Numbers(seed: UInt64(shape.filters * 100 + shape.channels))
+        var numbers = KernelNumbers(seed: UInt64(shape.filters * 100 + shape.channels))
         let input = numbers.floats(shape.height * shape.width * shape.inputPitch, in: -1...1)
         let residual = numbers.floats(shape.outputPixels * shape.outputPitch, in: -1...1)
         let inputsPerFilter = depthwise ? 1 : shape.channels
@@ -152,7 +152,7 @@ struct FloatKernelTests {
     @Test(arguments: Kernels.all, [float_pool_maximum, float_pool_average])
     func poolIsItsDefinition(_ kernels: Kernels, _ kind: float_pool_kind) {
         for shape in LayerCase.perChannel {
-            var numbers = Numbers(seed: UInt64(shape.channels))
+            var numbers = KernelNumbers(seed: UInt64(shape.channels))
             let input = numbers.floats(shape.height * shape.width * shape.inputPitch, in: -3...3)
             for countsPadding in [false, true] {
                 var pool = float_pool(
@@ -185,7 +185,7 @@ struct FloatKernelTests {
             (float_divide, { $0 / $1 }), (float_maximum, { max($0, $1) }), (float_minimum, { min($0, $1) }),
         ]
         for count in 1...40 {
-            var numbers = Numbers(seed: UInt64(count))
+            var numbers = KernelNumbers(seed: UInt64(count))
             let (rows, pitch) = (3, count + 2)
             let a = numbers.floats(rows * pitch, in: 0.1...8), b = numbers.floats(rows * pitch, in: 0.5...3)
             func check(_ y: [Float], _ expected: (Int, Int) -> Double, _ what: String) {
@@ -225,7 +225,7 @@ struct FloatKernelTests {
     func matrixProductIsItsDefinition(_ kernels: Kernels) {
         for n in Array(1...40) + [64, 67, 130] {
             let (m, k) = (3, n % 7 + 1)
-            var numbers = Numbers(seed: UInt64(n))
+            var numbers = KernelNumbers(seed: UInt64(n))
             let a = numbers.floats(m * k, in: -1...1), b = numbers.floats(k * n, in: -1...1)
             var c = [Float](repeating: 0, count: m * n)
             kernels.table.pointee.matmul(a, b, &c, m, n, k)
@@ -240,7 +240,7 @@ struct FloatKernelTests {
     @Test(arguments: Kernels.all)
     func softmaxSumsToOne(_ kernels: Kernels) {
         for count in 1...40 {
-            var numbers = Numbers(seed: UInt64(count))
+            var numbers = KernelNumbers(seed: UInt64(count))
             let x = numbers.floats(2 * count, in: -100...100)
             var y = [Float](repeating: 0, count: 2 * count)
             kernels.table.pointee.softmax(x, &y, 2, count)
@@ -260,7 +260,7 @@ struct FloatKernelTests {
         let mean: [Float] = [123.675, 116.28, 103.53, 0], scale: [Float] = [0.017, 0.0175, 0.0174, 1]
         for (channels, stride) in [(1, 1), (3, 3), (3, 4), (4, 4)] {
             for count in 1...40 {
-                var numbers = Numbers(seed: UInt64(count))
+                var numbers = KernelNumbers(seed: UInt64(count))
                 let input = numbers.bytes(count * stride)
                 var y = [Float](repeating: 0, count: count * channels)
                 kernels.table.pointee.pixels(input, stride, mean, scale, &y, count, channels)
@@ -275,7 +275,7 @@ struct FloatKernelTests {
 
     @Test func sameWorkInOtherPiecesGivesTheSameBits() {
         for kernels in Kernels.all {
-            var numbers = Numbers(seed: 5)
+            var numbers = KernelNumbers(seed: 5)
             let shape = LayerCase(channels: 11, filters: 21, kernel: 3, padding: 1)
             let input = numbers.floats(shape.height * shape.width * shape.inputPitch, in: -1...1)
             let weight = numbers.floats(shape.filters * shape.steps, in: -1...1)

@@ -20,7 +20,7 @@ struct Int8KernelDefinitionTests {
 
     enum Residual: CaseIterable { case none, before, after }
 
-    /// Numbers of a layer: inputs, weights, and what follows the sums.
+    /// KernelNumbers of a layer: inputs, weights, and what follows the sums.
     private struct Layer {
         let shape: LayerCase
         let input, residual, zeroPoints: [UInt8]
@@ -32,7 +32,7 @@ struct Int8KernelDefinitionTests {
         init(_ shape: LayerCase, _ values: Values, depthwise: Bool) {
             self.shape = shape
             isDepthwise = depthwise
-            var numbers = Numbers(seed: UInt64(shape.filters * 1000 + shape.channels))
+            var numbers = KernelNumbers(seed: UInt64(shape.filters * 1000 + shape.channels))
             let inputCount = shape.height * shape.width * shape.inputPitch + Int8KernelDefinitionTests.slackBytes
             input = values == .random ? numbers.bytes(inputCount) : [UInt8](repeating: 255, count: inputCount)
             residual = numbers.bytes(shape.outputPixels * shape.outputPitch)
@@ -58,7 +58,7 @@ struct Int8KernelDefinitionTests {
         }
 
         /// Weights within the lane limit; the extreme ones reach it, all lanes positive or all negative.
-        private static func steps(_ count: Int, _ values: Values, _ filter: Int, _ numbers: inout Numbers) -> [Int8] {
+        private static func steps(_ count: Int, _ values: Values, _ filter: Int, _ numbers: inout KernelNumbers) -> [Int8] {
             if values == .extreme {
                 // Four steps share a lane: 127 + 1 + 0 + 0 and -128 + 0 + 0 + 0.
                 return (0..<count).map { step in
@@ -267,7 +267,7 @@ struct Int8KernelDefinitionTests {
     @Test(arguments: Kernels.all)
     func maximumPoolEqualsItsDefinition(_ kernels: Kernels) {
         for shape in LayerCase.perChannel {
-            var numbers = Numbers(seed: UInt64(shape.channels))
+            var numbers = KernelNumbers(seed: UInt64(shape.channels))
             let input = numbers.bytes(shape.height * shape.width * shape.inputPitch)
             var output = [UInt8](repeating: 0, count: shape.outputPixels * shape.outputPitch)
             var expected = output
@@ -289,7 +289,7 @@ struct Int8KernelDefinitionTests {
     @Test(arguments: Kernels.all)
     func averagePoolEqualsItsDefinition(_ kernels: Kernels) {
         for shape in LayerCase.perChannel {
-            var numbers = Numbers(seed: UInt64(shape.channels))
+            var numbers = KernelNumbers(seed: UInt64(shape.channels))
             let input = numbers.bytes(shape.height * shape.width * shape.inputPitch)
             let multiplier = numbers.floats(shape.channels, in: 0.5...1.5)
             let bias = numbers.floats(shape.channels, in: -50...50)
@@ -317,7 +317,7 @@ struct Int8KernelDefinitionTests {
     func conversionsEqualTheirDefinition(_ kernels: Kernels) {
         let table = kernels.table.pointee
         for count in 1...40 {
-            var numbers = Numbers(seed: UInt64(count))
+            var numbers = KernelNumbers(seed: UInt64(count))
             let (rows, pitch) = (3, count + 4)
             let a = numbers.bytes(rows * pitch), b = numbers.bytes(rows * pitch)
             let scale = numbers.floats(count, in: 0.01...0.1), inverse = numbers.floats(count, in: 5...50)

@@ -2,7 +2,7 @@
 import CKernels
 
 /// Repeatable pseudo-random numbers: splitmix64 (Steele, Lea and Flood, 2014).
-struct Numbers: RandomNumberGenerator {
+struct KernelNumbers: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }
