@@ -86,7 +86,8 @@ package enum Fusion {
         /// w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(variance + epsilon)
         private mutating func normalized(_ node: Node, _ epsilon: Float) -> Node? {
             guard let x = node.inputs[0], graph[x].type == .float32, let scale = floats(node.inputs[1]),
-                let bias = floats(node.inputs[2]), let mean = floats(node.inputs[3]), let variance = floats(node.inputs[4])
+                let bias = floats(node.inputs[2]), let mean = floats(node.inputs[3]),
+                let variance = floats(node.inputs[4])
             else { return nil }
             func array(_ tensor: Tensor) -> [Float] { tensor.array(of: Float.self) }
             let factors = zip(array(scale), array(variance)).map { $0 / ($1 + epsilon).squareRoot() }
@@ -127,7 +128,8 @@ package enum Fusion {
         /// x * sigmoid(x), x * hardSigmoid(x)
         private mutating func gated(_ node: Node) -> Node? {
             for (gate, x) in [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])] {
-                guard let (index, producer) = soleProducer(gate), let x, producer.inputs[0] == x, graph[x].type == .float32,
+                guard let (index, producer) = soleProducer(gate), let x, producer.inputs[0] == x,
+                    graph[x].type == .float32,
                     case .unary(let function) = producer.operation
                 else { continue }
                 let result: Unary

@@ -23,7 +23,8 @@ struct LayoutChoice {
         let (from, to) = (graph[first].shape, graph[output].shape)
         let same = layouts[first.index]
         switch node.operation {
-        case .convolution, .maxPool, .averagePool, .globalPool: return to.rank == 3 || to.rank == 4 ? .channelsLast : .rowMajor
+        case .convolution, .maxPool, .averagePool, .globalPool:
+            return to.rank == 3 || to.rank == 4 ? .channelsLast : .rowMajor
         case .unary, .concat, .split, .slice, .quantizeLinear, .dequantizeLinear, .reinterpret: return same
         case .binary:
             let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
@@ -87,7 +88,8 @@ struct ConcatParts {
         let node = graph.nodes[index]
         switch node.operation {
         case .reshape:
-            guard let input = node.inputs[0], graph.constants[input] == nil, layouts[input.index] == .channelsLast else {
+            guard let input = node.inputs[0], graph.constants[input] == nil, layouts[input.index] == .channelsLast
+            else {
                 return nil
             }
             return base(of: input, graph, producers, layouts)

@@ -5,7 +5,8 @@ import Tensors
 
 extension PlanBuilder {
     mutating func lowerUnary(_ node: Node, _ function: Unary) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let epilogue = float_epilogue(function) else {
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let epilogue = float_epilogue(function)
+        else {
             return false
         }
         let rows = Rows(graph[y].shape, layouts[y.index])
@@ -20,7 +21,8 @@ extension PlanBuilder {
     }
 
     mutating func lowerBinary(_ node: Node, _ function: Binary, _ activation: Activation) -> Bool {
-        guard let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0], isFloat(a), isFloat(b), isFloat(y),
+        guard let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0], isFloat(a), isFloat(b),
+            isFloat(y),
             let operation = float_binary(function), graph[y].shape.count > 0
         else { return false }
         let (shape, layout) = (graph[y].shape, layouts[y.index])

@@ -150,7 +150,8 @@ extension PlanBuilder {
     }
 
     mutating func lowerMatMul(_ node: Node) -> Bool {
-        guard let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0], isFloat(a), isFloat(b), isFloat(y)
+        guard let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0], isFloat(a), isFloat(b),
+            isFloat(y)
         else { return false }
         let (aShape, bShape) = (graph[a].shape, graph[b].shape)
         guard aShape.rank >= 2, bShape.rank >= 2, aShape.count > 0, bShape.count > 0 else { return false }
@@ -271,7 +272,8 @@ extension PlanBuilder {
                 withUnsafePointer(to: bound) { job in
                     let window = job.pointee.window
                     for image in 0..<images {
-                        run?(job, x + image * window.inputImage, y + image * window.outputImage, 0, window.output_height)
+                        run?(
+                            job, x + image * window.inputImage, y + image * window.outputImage, 0, window.output_height)
                     }
                 }
             }

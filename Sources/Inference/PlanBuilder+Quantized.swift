@@ -38,7 +38,8 @@ extension PlanBuilder {
     // MARK: Convolution
 
     mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
-        guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID), let y = node.outputs[0],
+        guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID),
+            let y = node.outputs[0],
             let source = uniform(x), weight.type == .int8, let steps = graph[weightID].quantization,
             steps.zeroPoints.allSatisfy({ $0 == 0 }), convolution.kernel.count <= 2, graph[y].shape.count > 0,
             graph[x].shape.count > 0
@@ -185,7 +186,9 @@ extension PlanBuilder {
 
     /// float32 to uint8 and back. The pixels of an image input go through a table without becoming float.
     mutating func lowerQuantize(_ node: Node) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else { return false }
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
+            return false
+        }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
@@ -361,7 +364,8 @@ extension PlanBuilder {
         let uniformTo = QuantizationParameters(scale: to.scales[0], zeroPoint: to.zeroPoints[0])
         guard
             let real = try? ReferenceEvaluator.evaluate(
-                node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]).first, real.type == .float32
+                node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]
+            ).first, real.type == .float32
         else { return false }
         let table = ReferenceEvaluator.quantize(real, uniformTo, to: .uint8).array(of: UInt8.self)
         let rows = Rows(graph[y].shape, layouts[y.index])

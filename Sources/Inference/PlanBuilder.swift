@@ -193,7 +193,8 @@ struct PlanBuilder {
     mutating func writeDense(_ id: ValueID, _ layout: Layout, _ body: (inout PlanBuilder, Place) -> Void) {
         let value = graph[id]
         let place = target(id)
-        if let same = relabelled(place, value.shape, layout), layout == .rowMajor || same.pitch == value.shape.channels {
+        if let same = relabelled(place, value.shape, layout), layout == .rowMajor || same.pitch == value.shape.channels
+        {
             body(&self, same)
             return
         }

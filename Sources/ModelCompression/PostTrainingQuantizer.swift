@@ -44,10 +44,13 @@ package struct PostTrainingQuantizer {
     /// - Returns: the quantized network with its report.
     /// - Throws: `Failure`, or what running the network throws.
     package func quantize(calibration: [[String: Tensor]], progress: ((Int, Int) -> Void)? = nil) throws -> Model {
-        guard !calibration.isEmpty else { throw Failure(description: "quantization needs at least one calibration input") }
+        guard !calibration.isEmpty else {
+            throw Failure(description: "quantization needs at least one calibration input")
+        }
         let plan = QuantizationPlan(fused)
         guard !plan.layers.isEmpty else {
-            throw Failure(description: "the network has no convolution or matrix product with constant weights to quantize")
+            throw Failure(
+                description: "the network has no convolution or matrix product with constant weights to quantize")
         }
         let compared = calibration.prefix(PostTrainingQuantizer.comparedInputCount)
         let steps = calibration.count + compared.count
@@ -75,14 +78,17 @@ package struct PostTrainingQuantizer {
 
     private func report(before: Graph, after: Graph, inputs: Int) -> QuantizationReport {
         func bytes(_ graph: Graph) -> Int { graph.constants.values.reduce(0) { $0 + $1.count * $1.type.sizeBytes } }
-        var report = QuantizationReport(floatBytes: bytes(before), quantizedBytes: bytes(after), calibrationInputs: inputs)
+        var report = QuantizationReport(
+            floatBytes: bytes(before), quantizedBytes: bytes(after), calibrationInputs: inputs)
         if inputs < PostTrainingQuantizer.sensibleInputCount {
             report.notes.append(
-                "\(inputs) calibration inputs are few: use at least \(PostTrainingQuantizer.sensibleInputCount), better 20 to 40")
+                "\(inputs) calibration inputs are few: use at least \(PostTrainingQuantizer.sensibleInputCount), better 20 to 40"
+            )
         }
         for node in after.nodes where node.operation.hasWeights {
             guard let output = node.outputs.first.flatMap({ $0 }), after[output].quantization == nil else { continue }
-            report.widerLayers.append(.init(name: node.name, activationBits: 32, reason: "its result leaves the integer part"))
+            report.widerLayers.append(
+                .init(name: node.name, activationBits: 32, reason: "its result leaves the integer part"))
         }
         return report
     }

@@ -82,14 +82,18 @@ struct QuantizationPlan {
     }
 
     private static func isLayer(_ node: Node, _ graph: Graph) -> Bool {
-        guard let input = node.inputs[0], graph.constants[input] == nil, graph[input].type == .float32 else { return false }
+        guard let input = node.inputs[0], graph.constants[input] == nil, graph[input].type == .float32 else {
+            return false
+        }
         func isConstant(_ position: Int) -> Bool {
             guard position < node.inputs.count, let id = node.inputs[position] else { return true }
             return graph.constants[id]?.type == .float32
         }
         switch node.operation {
         case .convolution(let convolution):
-            guard convolution.kernel.count == 2, isConstant(1), isConstant(2), let weight = node.inputs[1] else { return false }
+            guard convolution.kernel.count == 2, isConstant(1), isConstant(2), let weight = node.inputs[1] else {
+                return false
+            }
             let shape = graph[weight].shape
             let isDepthwise = convolution.groups == shape[0] && shape[1] == 1
             return convolution.groups == 1 || isDepthwise && convolution.kernel[0] * convolution.kernel[1] <= 500
@@ -134,7 +138,8 @@ struct QuantizationPlan {
         for id in quantized {
             let root = groups.root(of: id)
             let range = ranges[id]
-            joint[root] = joint[root].map { min($0.lowerBound, range.lowerBound)...max($0.upperBound, range.upperBound) } ?? range
+            joint[root] =
+                joint[root].map { min($0.lowerBound, range.lowerBound)...max($0.upperBound, range.upperBound) } ?? range
         }
         var result: [ValueID: QuantizationParameters] = [:]
         for id in quantized {

@@ -45,7 +45,8 @@ struct QuantizedGraphBuilder {
     // MARK: Nodes
 
     private mutating func addLayer(_ node: Node, _ index: Int) {
-        guard case .convolution(let convolution) = node.operation, let input = node.inputs[0], let weight = node.inputs[1],
+        guard case .convolution(let convolution) = node.operation, let input = node.inputs[0],
+            let weight = node.inputs[1],
             let output = node.outputs[0]
         else { return }
         var inputs: [ValueID?] = [integer(input), addWeights(weight, isDepthwise: convolution.groups > 1)]
@@ -109,7 +110,8 @@ struct QuantizedGraphBuilder {
         }
         let copy = addFloat(id)
         if let from = integers[id] {
-            graph.nodes.append(Node("dequantize \(source[id].name)", .dequantizeLinear, inputs: [from], outputs: [copy]))
+            graph.nodes.append(
+                Node("dequantize \(source[id].name)", .dequantizeLinear, inputs: [from], outputs: [copy]))
         }
         return copy
     }

@@ -19,7 +19,9 @@ enum WeightRounding {
     ///   - limitsLanes: false where the kernel adds in int32 or float (depthwise).
     static func round(_ weights: [Float], limitsLanes: Bool) -> Filter {
         let largest = weights.reduce(0) { max($0, abs($1)) }
-        guard largest > 0, weights.allSatisfy(\.isFinite) else { return Filter(weights: weights.map { _ in 0 }, scale: 1) }
+        guard largest > 0, weights.allSatisfy(\.isFinite) else {
+            return Filter(weights: weights.map { _ in 0 }, scale: 1)
+        }
         let smallest = largest / 127
         var scale = smallest
         if limitsLanes { scale = max(smallest, worstLane(weights) / Float(laneLimit)) }
@@ -36,7 +38,9 @@ enum WeightRounding {
         lanes(weights.count).allSatisfy { lane in
             var positive = 0
             var negative = 0
-            for step in lane { if weights[step] > 0 { positive += Int(weights[step]) } else { negative -= Int(weights[step]) } }
+            for step in lane {
+                if weights[step] > 0 { positive += Int(weights[step]) } else { negative -= Int(weights[step]) }
+            }
             return positive <= laneLimit && negative <= laneLimit
         }
     }

@@ -39,7 +39,9 @@ package struct LoadedNetwork: Sendable {
         var model = try ModelLoader.load(path: section.file, shapes: section.shapes)
         if let labels = section.labels { model.labels = labels }
         if let output = section.output { model.interpretation = output }
-        if let preprocessing = section.input, let input = model.graph.inputs.first(where: { model.graph[$0].shape.rank == 4 }) {
+        if let preprocessing = section.input,
+            let input = model.graph.inputs.first(where: { model.graph[$0].shape.rank == 4 })
+        {
             model.preprocessing[model.graph[input].name] = preprocessing
         }
         guard let interpretation = model.interpretation else {

@@ -10,7 +10,9 @@ import Tensors
 package enum ModelLoader {
     /// - Parameter shapes: of inputs with dynamic extents, by name; ONNX only.
     package static func load(path: String, shapes: [String: Shape] = [:]) throws -> Model {
-        if path.lowercased().hasSuffix(".onnx") { return try ONNXFile(path: path).model(ONNXFile.Options(shapes: shapes)) }
+        if path.lowercased().hasSuffix(".onnx") {
+            return try ONNXFile(path: path).model(ONNXFile.Options(shapes: shapes))
+        }
         return try ModelFile.read(path)
     }
 

@@ -22,7 +22,9 @@ extension StreamProcessor {
             var faults: [String] = []
             var networks: [LoadedNetwork] = []
             for model in configuration.models {
-                do { networks.append(try LoadedNetwork(model)) } catch { faults.append("models.\(model.name): \(error)") }
+                do { networks.append(try LoadedNetwork(model)) } catch {
+                    faults.append("models.\(model.name): \(error)")
+                }
             }
             self.networks = networks
             guard faults.isEmpty else { throw ResourceError(faults: faults) }
@@ -125,7 +127,8 @@ extension StreamProcessor {
             _ pipeline: Configuration.PipelineSection, model: String, digest: String, topics: ResultTopics
         ) -> ResultHeader {
             ResultHeader(
-                node: configuration.node, pipeline: pipeline.name, modelName: model, modelDigest: digest, topics: topics)
+                node: configuration.node, pipeline: pipeline.name, modelName: model, modelDigest: digest, topics: topics
+            )
         }
 
         // MARK: Work
@@ -135,7 +138,9 @@ extension StreamProcessor {
             let workers = networks.map { network in
                 var interpreters: [Int: NetworkWorker.Interpreter] = [:]
                 for (index, pipeline) in configuration.pipelines.enumerated() {
-                    guard case .detect(let section) = pipeline.work, section.model == network.section.name else { continue }
+                    guard case .detect(let section) = pipeline.work, section.model == network.section.name else {
+                        continue
+                    }
                     // What can go wrong here went wrong in `init`.
                     interpreters[index] = try? network.makeInterpreter(section)
                 }
@@ -158,7 +163,8 @@ extension StreamProcessor {
             let pipelines = configuration.pipelines.enumerated().filter { $0.element.from == section.name }
             var lane = Scheduler.Lane(
                 name: section.name, capacity: section.queue, overflow: section.overload,
-                maxAgeNanoseconds: section.maxAge?.wholeNanoseconds, batchSize: 1, batchWaitNanoseconds: 0, concurrency: 1,
+                maxAgeNanoseconds: section.maxAge?.wholeNanoseconds, batchSize: 1, batchWaitNanoseconds: 0,
+                concurrency: 1,
                 openLimit: 1, process: { _, _ in }, pause: { ingest.pause() }, resume: { ingest.resume() })
             switch section.kind {
             case .frames:
@@ -208,7 +214,9 @@ extension StreamProcessor {
         ) -> [TelemetryStage.PipelineSetup] {
             pipelines.compactMap { index, pipeline in
                 // What can go wrong here went wrong in `init`.
-                guard case .anomaly(let section) = pipeline.work, let reader = try? makeReader(pipeline) else { return nil }
+                guard case .anomaly(let section) = pipeline.work, let reader = try? makeReader(pipeline) else {
+                    return nil
+                }
                 // The detector's model is its kind and settings.
                 var text = "level-and-spread/1 \(section.falseAlarms)"
                 let digest = text.withUTF8 { SHA256.hash(data: UnsafeRawBufferPointer($0)) }

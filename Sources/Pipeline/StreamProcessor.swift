@@ -58,7 +58,8 @@ package final class StreamProcessor: Sendable {
         let hub = Hub()
         var lanes: [Scheduler.Lane] = []
         for (index, ingest) in ingests.enumerated() {
-            lanes.append(resources.makeLane(index, ingest, workerCount: workerCount, results: results, topics: topics, hub: hub))
+            lanes.append(
+                resources.makeLane(index, ingest, workerCount: workerCount, results: results, topics: topics, hub: hub))
         }
         let scheduler = Scheduler(lanes: lanes, workers: workers)
         hub.attach(scheduler)
@@ -87,7 +88,8 @@ package final class StreamProcessor: Sendable {
         logger.info(
             "starting",
             metadata: [
-                "version": "\(Version.number)", "node": "\(configuration.node)", "broker": "\(configuration.broker.url)",
+                "version": "\(Version.number)", "node": "\(configuration.node)",
+                "broker": "\(configuration.broker.url)",
                 "workers": "\(workers.count)",
             ])
         resultConnection.start()
@@ -117,8 +119,10 @@ package final class StreamProcessor: Sendable {
         logger.info(
             "stopped",
             metadata: [
-                "received": "\(total.reduce(0) { $0 + $1.received })", "processed": "\(total.reduce(0) { $0 + $1.processed })",
-                "shed": "\(total.reduce(0) { $0 + $1.shedTotal })", "failed": "\(total.reduce(0) { $0 + $1.failedTotal })",
+                "received": "\(total.reduce(0) { $0 + $1.received })",
+                "processed": "\(total.reduce(0) { $0 + $1.processed })",
+                "shed": "\(total.reduce(0) { $0 + $1.shedTotal })",
+                "failed": "\(total.reduce(0) { $0 + $1.failedTotal })",
             ])
     }
 

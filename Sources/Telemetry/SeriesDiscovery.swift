@@ -23,7 +23,8 @@ package struct SeriesDiscovery: Sendable {
     package mutating func find(in payload: UnsafeRawBufferPointer) -> [SeriesDeclaration] {
         messagesSinceNew += 1
         guard messagesSinceNew <= SeriesDiscovery.calmAfter || messagesSinceNew % SeriesDiscovery.laterInterval == 0,
-            pointers.count < SeriesDiscovery.capacity, SeriesDiscovery.scanFault(payload) == nil, let base = payload.baseAddress
+            pointers.count < SeriesDiscovery.capacity, SeriesDiscovery.scanFault(payload) == nil,
+            let base = payload.baseAddress
         else { return [] }
         // Checked above: bounded depth, valid UTF-8.
         let data = Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: payload.count, deallocator: .none)

@@ -6,7 +6,8 @@ import Pipeline
 
 struct DetectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "detect", abstract: "Runs a network on JPEG files and prints what it finds, a JSON object per line.",
+        commandName: "detect",
+        abstract: "Runs a network on JPEG files and prints what it finds, a JSON object per line.",
         discussion: """
             A file that cannot be decoded is reported on standard error, the others are still done; the exit status is 1 then.
             """)

@@ -65,7 +65,9 @@ struct RunCommand: ParsableCommand {
         }
         guard (0...1).contains(threshold) else { throw ValidationError("--threshold must be 0 to 1") }
         if let workers, !(1...256).contains(workers) { throw ValidationError("--workers must be 1 to 256") }
-        guard (0...3600).contains(shutdownSeconds) else { throw ValidationError("--shutdown-seconds must be 0 to 3600") }
+        guard (0...3600).contains(shutdownSeconds) else {
+            throw ValidationError("--shutdown-seconds must be 0 to 3600")
+        }
     }
 
     func run() throws {

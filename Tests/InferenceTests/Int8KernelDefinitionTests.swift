@@ -58,7 +58,9 @@ struct Int8KernelDefinitionTests {
         }
 
         /// Weights within the lane limit; the extreme ones reach it, all lanes positive or all negative.
-        private static func steps(_ count: Int, _ values: Values, _ filter: Int, _ numbers: inout KernelNumbers) -> [Int8] {
+        private static func steps(_ count: Int, _ values: Values, _ filter: Int, _ numbers: inout KernelNumbers)
+            -> [Int8]
+        {
             if values == .extreme {
                 // Four steps share a lane: 127 + 1 + 0 + 0 and -128 + 0 + 0 + 0.
                 return (0..<count).map { step in

@@ -49,7 +49,8 @@ struct Int8KernelTests {
         for width in 1...10 { layers.append(Layer(height: 1, width: width, channels: 8, filters: 40)) }
         for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (5, 1, 2), (2, 2, 0), (7, 2, 3)] {
             layers.append(Layer(channels: 4, filters: 20, kernel: kernel, stride: stride, padding: padding))
-            layers.append(Layer(channels: 19, filters: 33, kernel: kernel, stride: stride, padding: padding, isFloat: true))
+            layers.append(
+                Layer(channels: 19, filters: 33, kernel: kernel, stride: stride, padding: padding, isFloat: true))
         }
         for activation in [
             float_clamp, float_leaky_relu, float_sigmoid, float_silu, float_hard_sigmoid, float_hard_swish, float_tanh,
@@ -208,10 +209,15 @@ struct Int8KernelTests {
                         for c in 0..<layer.channels {
                             for ky in 0..<layer.kernel {
                                 for kx in 0..<layer.kernel {
-                                    let (iy, ix) = (y * layer.stride + ky - layer.padding, x * layer.stride + kx - layer.padding)
-                                    guard (0..<layer.height).contains(iy), (0..<layer.width).contains(ix) else { continue }
+                                    let (iy, ix) = (
+                                        y * layer.stride + ky - layer.padding, x * layer.stride + kx - layer.padding
+                                    )
+                                    guard (0..<layer.height).contains(iy), (0..<layer.width).contains(ix) else {
+                                        continue
+                                    }
                                     let value = Int(input[(iy * layer.width + ix) * layer.channels + c])
-                                    let weight = weights[((filter * layer.channels + c) * layer.kernel + ky) * layer.kernel + kx]
+                                    let weight = weights[
+                                        ((filter * layer.channels + c) * layer.kernel + ky) * layer.kernel + kx]
                                     sum += (value - Int(zeroPoints[c])) * Int(weight)
                                 }
                             }

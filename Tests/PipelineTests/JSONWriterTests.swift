@@ -33,12 +33,16 @@ struct JSONWriterTests {
         #expect(parsed?["k"] == hostile)
     }
 
-    @Test(arguments: [
-        (0.5, "0.5"), (-1.25, "-1.25"), (0.0004, "0"), (-0.0004, "0"), (1.0006, "1.001"), (123.1, "123.1"),
-        (.nan, "null"), (.infinity, "null"), (0.05, "0.05"), (-0.05, "-0.05"),
-    ] as [(Float, String)])
+    @Test(
+        arguments: [
+            (0.5, "0.5"), (-1.25, "-1.25"), (0.0004, "0"), (-0.0004, "0"), (1.0006, "1.001"), (123.1, "123.1"),
+            (.nan, "null"), (.infinity, "null"), (0.05, "0.05"), (-0.05, "-0.05"),
+        ] as [(Float, String)])
     func roundsToPlaces(value: Float, expected: String) {
-        #expect(text { $0.key("v"); $0.value(value, places: 3) } == "{\"v\":\(expected)}")
+        #expect(
+            text {
+                $0.key("v"); $0.value(value, places: 3)
+            } == "{\"v\":\(expected)}")
     }
 
     @Test(arguments: [0.1, 1e300, -2.5e-308, 1e15, 3, 0.30000000000000004])

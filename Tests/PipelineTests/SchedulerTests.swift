@@ -36,7 +36,9 @@ struct SchedulerTests {
                 if gated { gate.wait() }
                 box.bench?.note(batch)
                 for taken in batch {
-                    for action in hub.scheduler?.sequence(taken, lane: 0, action: { taken.delivery.finish(.processed) }) ?? [] {
+                    for action in hub.scheduler?.sequence(taken, lane: 0, action: { taken.delivery.finish(.processed) })
+                        ?? []
+                    {
                         action()
                     }
                 }
@@ -56,7 +58,9 @@ struct SchedulerTests {
         }
 
         private func note(_ batch: [Scheduler.Taken]) {
-            seen.withLock { $0.append(batch.map { String(decoding: $0.delivery.message.payload.bytes, as: UTF8.self) }) }
+            seen.withLock {
+                $0.append(batch.map { String(decoding: $0.delivery.message.payload.bytes, as: UTF8.self) })
+            }
         }
 
         var batches: [[String]] { seen.withLock { $0 } }

@@ -14,7 +14,8 @@ struct SeriesDiscoveryTests {
     @Test func everyNumberAndBooleanIsASeries() {
         var discovery = SeriesDiscovery()
         let found = find(
-            #"{"Time":"2026-01-01T00:00:00","ENERGY":{"Power":[5,6.5],"a/b":1,"ok":true},"s":"12","n":null}"#, &discovery)
+            #"{"Time":"2026-01-01T00:00:00","ENERGY":{"Power":[5,6.5],"a/b":1,"ok":true},"s":"12","n":null}"#,
+            &discovery)
         #expect(
             found == [
                 "ENERGY.Power.0": "/ENERGY/Power/0", "ENERGY.Power.1": "/ENERGY/Power/1", "ENERGY.a~1b": "/ENERGY/a~1b",

@@ -99,7 +99,9 @@ private struct YAMLText {
             if let output = model.output { text.interpretation(output) }
             if !model.shapes.isEmpty {
                 text.section("shapes") { text in
-                    for (name, shape) in model.shapes.sorted(by: { $0.key < $1.key }) { text.line(name, shape.description) }
+                    for (name, shape) in model.shapes.sorted(by: { $0.key < $1.key }) {
+                        text.line(name, shape.description)
+                    }
                 }
             }
         }

@@ -105,12 +105,15 @@ private struct ConfigurationParser {
     private static func isName(_ text: String) -> Bool {
         (1...64).contains(text.utf8.count)
             && text.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0)
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || [45, 46, 95].contains($0)
             }
     }
 
     private mutating func nodeName(_ place: Place?) -> String {
-        guard let place else { return ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "node" }
+        guard let place else {
+            return ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "node"
+        }
         guard let name = reader.string(place) else { return "" }
         if !ConfigurationParser.isName(name) {
             reader.fault(place, "a name is 1 to 64 letters, digits, '-', '_' or '.'")
@@ -150,7 +153,9 @@ private struct ConfigurationParser {
     }
 
     private mutating func tlsSection(_ place: Place) -> Configuration.BrokerSection.TLSSection? {
-        guard let fields = reader.fields(place, known: ["ca_file", "cert_file", "key_file", "insecure"]) else { return nil }
+        guard let fields = reader.fields(place, known: ["ca_file", "cert_file", "key_file", "insecure"]) else {
+            return nil
+        }
         var tls = Configuration.BrokerSection.TLSSection()
         tls.caFile = existingFile(fields["ca_file"])
         tls.certificateFile = existingFile(fields["cert_file"])
@@ -164,7 +169,8 @@ private struct ConfigurationParser {
 
     private mutating func source(_ name: String, _ place: Place) -> Configuration.SourceSection? {
         let known = [
-            "topics", "kind", "format", "timestamp", "qos", "share", "overload", "queue", "max_age", "window", "max_bytes",
+            "topics", "kind", "format", "timestamp", "qos", "share", "overload", "queue", "max_age", "window",
+            "max_bytes",
         ]
         guard let fields = reader.fields(place, known: known) else { return nil }
         let topics = reader.required(fields, "topics").flatMap { topicFilters($0) } ?? []
@@ -213,7 +219,10 @@ private struct ConfigurationParser {
     private mutating func qualityOfService(_ place: Place?) -> Streaming.QualityOfService? {
         guard let place, let value = reader.integer(place, in: 0...2) else { return nil }
         if value == 2 {
-            reader.fault(place, "QoS 2 is not offered: the client library completes its handshake from memory, a crash would lose the message; use 1")
+            reader.fault(
+                place,
+                "QoS 2 is not offered: the client library completes its handshake from memory, a crash would lose the message; use 1"
+            )
         }
         return Streaming.QualityOfService(rawValue: Int32(value))
     }
@@ -266,7 +275,9 @@ private struct ConfigurationParser {
             if let source, source.kind != .frames { reader.fault(place, "'\(source.name)' is not a source of frames") }
         case (nil, let place?):
             work = anomaly(place, format: source?.format ?? .json).map { .anomaly($0) }
-            if let source, source.kind != .telemetry { reader.fault(place, "'\(source.name)' is not a source of telemetry") }
+            if let source, source.kind != .telemetry {
+                reader.fault(place, "'\(source.name)' is not a source of telemetry")
+            }
         case (nil, nil): reader.fault(place, "one of 'detect' and 'anomaly' is needed")
         case (_?, let place?): reader.fault(place, "'detect' and 'anomaly' exclude each other")
         }
@@ -298,11 +309,15 @@ private struct ConfigurationParser {
     private mutating func anomaly(
         _ place: Place, format: Configuration.SourceSection.Format
     ) -> Configuration.AnomalySection? {
-        guard let fields = reader.fields(place, known: ["series", "false_alarms", "publish", "severity"]) else { return nil }
+        guard let fields = reader.fields(place, known: ["series", "false_alarms", "publish", "severity"]) else {
+            return nil
+        }
         var section = Configuration.AnomalySection(series: nil)
         if let seriesPlace = fields["series"] {
             if case .scalar(let scalar) = seriesPlace.node {
-                if scalar.string != "auto" { reader.fault(seriesPlace, "expected 'auto' or a mapping of names to JSON Pointers") }
+                if scalar.string != "auto" {
+                    reader.fault(seriesPlace, "expected 'auto' or a mapping of names to JSON Pointers")
+                }
             } else {
                 section.series = named(seriesPlace) { parser, name, place in
                     parser.pointer(place).map { Configuration.AnomalySection.Series(name: name, pointer: $0) }
@@ -325,7 +340,8 @@ private struct ConfigurationParser {
         _ rule: String, _ place: Place, work: Configuration.PipelineSection.Work?
     ) -> Configuration.AlertSection? {
         let known = [
-            "class", "at_least", "series", "above", "below", "outside", "clear", "silence", "for", "clear_after", "severity",
+            "class", "at_least", "series", "above", "below", "outside", "clear", "silence", "for", "clear_after",
+            "severity",
         ]
         guard let fields = reader.fields(place, known: known), let condition = condition(fields, place, work) else {
             return nil
@@ -353,7 +369,9 @@ private struct ConfigurationParser {
         case "silence": return reader.duration(fields["silence"]).map { .silence($0) }
         default: break
         }
-        guard let seriesPlace = reader.required(fields, "series"), let series = reader.string(seriesPlace) else { return nil }
+        guard let seriesPlace = reader.required(fields, "series"), let series = reader.string(seriesPlace) else {
+            return nil
+        }
         if case .detect? = work { reader.fault(place, "'\(kind)' belongs to a pipeline of telemetry") }
         if case .anomaly(let section)? = work, let known = section.series?.map(\.name), !known.contains(series) {
             reader.fault(seriesPlace, reader.unknown(series, known: known, what: "series"))
@@ -382,7 +400,9 @@ private struct ConfigurationParser {
             return results
         }
         if let place = fields["prefix"], let prefix = reader.string(place) {
-            if prefix.isEmpty || prefix.contains(where: { "+#$".contains($0) }) || prefix.hasPrefix("/") || prefix.hasSuffix("/") {
+            if prefix.isEmpty || prefix.contains(where: { "+#$".contains($0) }) || prefix.hasPrefix("/")
+                || prefix.hasSuffix("/")
+            {
                 reader.fault(place, "a prefix is a topic without '+', '#', '$' and without '/' at its ends")
             }
             results.prefix = prefix

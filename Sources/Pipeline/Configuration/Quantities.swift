@@ -19,7 +19,9 @@ enum Quantities {
 
     /// `512`, `64KB`, `2MB`, `1GB`: powers of 1024. Nil when it is not one, or above 2^40.
     static func size(_ text: String) -> Int? {
-        let units: [(suffix: String, bytes: Double)] = [("KB", 1024), ("MB", 1_048_576), ("GB", 1_073_741_824), ("B", 1)]
+        let units: [(suffix: String, bytes: Double)] = [
+            ("KB", 1024), ("MB", 1_048_576), ("GB", 1_073_741_824), ("B", 1),
+        ]
         let match = units.first { text.uppercased().hasSuffix($0.suffix) }
         guard let number = number(text.dropLast(match?.suffix.count ?? 0)) else { return nil }
         let bytes = number * (match?.bytes ?? 1)
@@ -29,7 +31,9 @@ enum Quantities {
     /// The shortest way to write a duration that reads back as the same.
     static func text(_ duration: Duration) -> String {
         let nanoseconds = duration.wholeNanoseconds
-        for (suffix, unit) in [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)]
+        for (suffix, unit) in [
+            ("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000),
+        ]
             as [(String, Int64)] where nanoseconds % unit == 0
         {
             return "\(nanoseconds / unit)\(suffix)"

@@ -93,7 +93,8 @@ struct TensorSections {
                 let boxes = reader.required(level, "boxes").flatMap({ reader.string($0) })
             else { continue }
             parsed.append(
-                Head.Level(stride: stride, scores: scores, objectness: reader.string(level["objectness"]), boxes: boxes))
+                Head.Level(stride: stride, scores: scores, objectness: reader.string(level["objectness"]), boxes: boxes)
+            )
         }
         return Head(
             levels: parsed, form: reader.choice(fields["form"], Head.BoxForm.self) ?? .offsets,

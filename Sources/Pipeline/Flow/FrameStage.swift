@@ -102,7 +102,8 @@ final class FrameStage: Sendable {
             let found = tools.networks[pipeline.network].interpret(
                 pipeline: pipeline.index, slot: frame.slot, geometry: frame.geometries[position])
             let identity = ResultIdentity(
-                pipeline: pipeline.header.pipeline, topic: delivery.message.topic, payload: digest, sourceTime: capturedAt)
+                pipeline: pipeline.header.pipeline, topic: delivery.message.topic, payload: digest,
+                sourceTime: capturedAt)
             return PipelineResult(
                 pipeline: pipeline.index,
                 document: FrameStage.document(frame, pipeline, identity, capturedAt, found),

@@ -47,7 +47,9 @@ struct SampleReader: Sendable {
         let outcome = parser?.parse(payload, receivedAt: receivedAt, into: &samples) ?? .failed(.noSamples)
         let faults = parser?.faults ?? []
         // A device does not send what another one does.
-        hasFaults = discovery == nil ? !faults.isEmpty : faults.contains { $0.reason != .missingSeries && $0.reason != .wrongType }
+        hasFaults =
+            discovery == nil
+            ? !faults.isEmpty : faults.contains { $0.reason != .missingSeries && $0.reason != .wrongType }
         if discovery != nil { for index in samples.indices { samples[index].series = places[samples[index].series] } }
         return outcome
     }
@@ -55,7 +57,8 @@ struct SampleReader: Sendable {
     private mutating func discover(in payload: UnsafeRawBufferPointer) {
         guard let found = discovery?.find(in: payload), !found.isEmpty else { return }
         let series = (parser?.series ?? []) + found
-        guard let next = try? TelemetryParser(format: .json, series: series, timestamp: timestamp, limits: limits) else {
+        guard let next = try? TelemetryParser(format: .json, series: series, timestamp: timestamp, limits: limits)
+        else {
             return
         }
         parser = next

@@ -83,7 +83,8 @@ final class TelemetryStage: Sendable {
         _ delivery: Delivery, _ digest: SHA256Digest, _ state: inout PipelineState
     ) -> Result<PipelineResult, TelemetryFault> {
         let outcome = state.setup.reader.read(
-            UnsafeRawBufferPointer(delivery.message.payload.bytes), receivedAt: delivery.receivedAt, into: &state.samples)
+            UnsafeRawBufferPointer(delivery.message.payload.bytes), receivedAt: delivery.receivedAt,
+            into: &state.samples)
         if case .failed(let fault) = outcome { return .failure(fault) }
         if state.setup.reader.hasFaults { delivery.warn() }
         state.scores.removeAll(keepingCapacity: true)
@@ -102,7 +103,8 @@ final class TelemetryStage: Sendable {
         let time = state.samples.first?.unixNanoseconds
         let capturedAt = time == delivery.receivedAt.unixNanoseconds ? nil : time
         let identity = ResultIdentity(
-            pipeline: state.setup.header.pipeline, topic: delivery.message.topic, payload: digest, sourceTime: capturedAt)
+            pipeline: state.setup.header.pipeline, topic: delivery.message.topic, payload: digest,
+            sourceTime: capturedAt)
         let isPublished = state.setup.publishesAll || state.scores.contains { $0.isAlarm }
         return .success(
             PipelineResult(
@@ -118,7 +120,8 @@ final class TelemetryStage: Sendable {
             facts.append(
                 AlertDesk.Observation(
                     desk: PipelineDesks.stated,
-                    fact: .sample(series: sample.series, value: sample.value, judgement: judgement), result: identity.id))
+                    fact: .sample(series: sample.series, value: sample.value, judgement: judgement), result: identity.id
+                ))
             facts.append(
                 AlertDesk.Observation(
                     desk: PipelineDesks.anomalies,

@@ -109,7 +109,9 @@ package struct AlertDesk {
             if change.kind == .closed { json.field("closed_at", time: unix(alert.closedAt ?? change.at)) }
             offset = json.publishedAt()
             json.field("duration_ms", alert.durationNanoseconds(at: change.at) / 1_000_000)
-            json.field("condition", series.map { "\($0) \(subjects[change.rule].condition)" } ?? subjects[change.rule].condition)
+            json.field(
+                "condition",
+                series.map { "\($0) \(subjects[change.rule].condition)" } ?? subjects[change.rule].condition)
             json.key("explanation")
             json.object { json in
                 if let series {

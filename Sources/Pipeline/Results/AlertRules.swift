@@ -50,7 +50,9 @@ struct AlertRules {
                 condition = .noData(series: nil, after: duration)
                 subject = AlertDesk.Subject(condition: "no message for \(Quantities.text(duration))")
             }
-            if section.minimumDuration > .zero { subject.condition += " for \(Quantities.text(section.minimumDuration))" }
+            if section.minimumDuration > .zero {
+                subject.condition += " for \(Quantities.text(section.minimumDuration))"
+            }
             subjects.append(subject)
             rules.append(
                 AlertRule(

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+import Streaming
+
 #if canImport(Glibc)
     import Glibc
 #endif
-import Foundation
-import Streaming
 
 /// The counters of the program at one moment. Described by `Config/schemas/report.v1.json`.
 package struct Report: Sendable {
@@ -82,7 +83,9 @@ package struct Report: Sendable {
         json.object { json in
             json.field("total", total)
             json.key("reasons")
-            json.object { json in for (reason, count) in reasons.sorted(by: { $0.key < $1.key }) { json.field(reason, count) } }
+            json.object { json in
+                for (reason, count) in reasons.sorted(by: { $0.key < $1.key }) { json.field(reason, count) }
+            }
         }
     }
 

@@ -32,7 +32,8 @@ package final class ResultPublisher: Sendable {
             properties.messageExpirySeconds = UInt32(clamping: (remaining + 999_999_999) / 1_000_000_000)
         }
         let message = Message(
-            topic: document.topic, payload: Payload(document.bytes), qos: qos, retained: retained, properties: properties)
+            topic: document.topic, payload: Payload(document.bytes), qos: qos, retained: retained,
+            properties: properties)
         let offset = document.publishedAtOffset
         counts.withLock { $0.queued += 1 }
         connection.publish(

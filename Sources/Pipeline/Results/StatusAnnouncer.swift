@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#endif
 import Logging
 import Streaming
 import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 /// Says `online`, retained, whenever the connection for results is made; the broker says `offline` for us when it is lost.
 final class StatusAnnouncer: Sendable {
