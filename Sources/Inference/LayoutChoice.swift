@@ -93,8 +93,7 @@ struct ConcatParts {
                 return nil
             }
             return base(of: input, graph, producers, layouts)
-        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat,
-            .quantizeLinear, .dequantizeLinear:
+        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat:
             return node.outputs.count == 1 ? id : nil
         default: return nil
         }
