@@ -23,7 +23,10 @@ struct AcknowledgeWindow {
     }
 
     /// `open`: received and not finished, over all connections.
-    func mayRead(open: Int) -> Bool { open < size }
+    ///
+    /// What is received and not acknowledged counts by itself too: mosquitto 2.0.11 sends more than the receive maximum once
+    /// the first acknowledgement of a window reaches it, and would otherwise have them read in the middle of the next one.
+    func mayRead(open: Int) -> Bool { open < size && unacknowledgedCount < size }
 
     func mayWrite(open: Int) -> Bool { unacknowledgedCount == 0 || open == 0 }
 

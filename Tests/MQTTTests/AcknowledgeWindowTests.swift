@@ -19,6 +19,16 @@ struct AcknowledgeWindowTests {
         #expect(!window.mayRead(open: 3))
     }
 
+    /// Brokers are known to send more than the receive maximum; what is too much waits in the socket.
+    @Test func readingStopsWhenAsManyAreUnacknowledged() {
+        var window = AcknowledgeWindow(size: 2)
+        window.received(now: 0)
+        window.received(now: 0)
+        #expect(!window.mayRead(open: 1))
+        window.acknowledged()
+        #expect(window.mayRead(open: 1))
+    }
+
     /// Else CONNECT and SUBSCRIBE could not be sent after a reconnect.
     @Test func openMessagesOfAnEarlierConnectionDoNotWithholdWrites() {
         var window = AcknowledgeWindow(size: 3)
