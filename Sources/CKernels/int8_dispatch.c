@@ -38,6 +38,16 @@ void int8_look_up(const uint8_t table[256], const uint8_t *x, ptrdiff_t x_pitch,
         for (ptrdiff_t c = 0; c < count; c++) y[c] = table[x[c]];
 }
 
+void int8_look_up_pixels(const uint8_t *table, const uint8_t *x, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t pixels,
+                         ptrdiff_t channels) {
+    if (!table && y_pitch == channels) {
+        memcpy(y, x, (size_t)(pixels * channels));
+        return;
+    }
+    for (ptrdiff_t i = 0; i < pixels; i++, x += channels, y += y_pitch)
+        for (ptrdiff_t c = 0; c < channels; c++) y[c] = table ? table[c * 256 + x[c]] : x[c];
+}
+
 ptrdiff_t int8_padded_steps(ptrdiff_t steps) { return (steps + 7) / 8 * 8; }
 
 ptrdiff_t int8_patch_bytes(const struct int8_kernels *kernels, ptrdiff_t steps) {

@@ -153,6 +153,7 @@ package enum Fusion {
             let candidates = pairs.compactMap { sum, other -> (Int, Node, ValueID)? in
                 guard let (index, layer) = soleProducer(sum), let other, other != sum, graph[other].type == .float32,
                     graph[other].shape == graph[output].shape, graph.constants[other] == nil,
+                    let x = layer.inputs[0], graph[x].type == .float32,
                     case .convolution(let convolution) = layer.operation, convolution.residual == nil
                 else { return nil }
                 return (index, layer, other)

@@ -93,7 +93,8 @@ struct ConcatParts {
                 return nil
             }
             return base(of: input, graph, producers, layouts)
-        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat:
+        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat,
+            .quantizeLinear, .dequantizeLinear:
             return node.outputs.count == 1 ? id : nil
         default: return nil
         }

@@ -215,14 +215,17 @@ extension PlanBuilder {
 
     mutating func lowerPool(_ node: Node, _ pool: Pool, _ kind: float_pool_kind) -> Bool {
         guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], isFloat(x), isFloat(y),
-            pool.kernel.count <= 2, kind == float_pool_maximum || pool.dilations.allSatisfy({ $0 == 1 })
+            pool.kernel.count <= 2, layouts[y.index] == .channelsLast,
+            kind == float_pool_maximum || pool.dilations.allSatisfy({ $0 == 1 })
         else { return false }
         emitPool(node, x, y, kind, pool)
         return true
     }
 
     mutating func lowerGlobalPool(_ node: Node, _ averages: Bool) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), (3...4).contains(graph[x].shape.rank) else {
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), isFloat(y),
+            (3...4).contains(graph[x].shape.rank), graph[x].shape.count > 0
+        else {
             return false
         }
         emitPool(

@@ -54,7 +54,7 @@ extension PlanBuilder {
             emitBlock(node, x, y, axis: axis, start: slice.starts[axis])
             return true
         }
-        let source = places[x] ?? read(x, .rowMajor)
+        let source = places[x] ?? read(x, layouts[x.index])
         let strides = from.strides(in: source)
         let offset = zip(slice.starts, strides).map(*).reduce(0, +)
         let target = target(y)
@@ -67,7 +67,7 @@ extension PlanBuilder {
     /// The part of x that begins at `start` along one axis.
     private mutating func emitBlock(_ node: Node, _ x: ValueID, _ y: ValueID, axis: Int, start: Int) {
         let (from, to) = (graph[x].shape, graph[y].shape)
-        let source = places[x] ?? read(x, .rowMajor)
+        let source = places[x] ?? read(x, layouts[x.index])
         let offset = start * from.strides(in: source)[axis]
         // Channels of pixels that may lie apart, and rows of the outermost axis, are where they are.
         let outer = source.layout == .rowMajor ? axis : -1
@@ -97,7 +97,7 @@ extension PlanBuilder {
     mutating func lowerTranspose(_ node: Node, _ permutation: [Int]) -> Bool {
         guard movesStored(node), let x = input(node, 0), let y = node.outputs[0] else { return false }
         let (from, to) = (graph[x].shape, graph[y].shape)
-        let source = places[x] ?? read(x, .rowMajor)
+        let source = places[x] ?? read(x, layouts[x.index])
         let sourceStrides = from.strides(in: source)
         // The order of elements that is wanted may be the one they have.
         let view = Place(
@@ -173,32 +173,35 @@ extension PlanBuilder {
         }
     }
 
-    /// The first steps: pixels become numbers, other inputs are copied into the arena.
+    /// The first steps: inputs are copied into the arena. Pixels stay where they are until somebody reads them.
     mutating func addInputs() {
-        for (index, id) in graph.inputs.enumerated() {
+        for (index, id) in graph.inputs.enumerated() where images[id] == nil {
             let value = graph[id]
             let place = target(id)
-            guard let image = images[id] else {
-                let byteCount = value.shape.count * value.type.sizeBytes
-                emit("input \(value.name)", [place]) { memory in
-                    let target = memory.pointer(place)
-                    return {
-                        let slots = memory.inputs[index].bytes
-                        target.copyMemory(
-                            from: slots.baseAddress.unsafelyUnwrapped + memory.item * byteCount, byteCount: byteCount)
-                    }
-                }
-                continue
-            }
-            let (pixels, channels, kernels) = (value.shape.pixels, value.shape.channels, kernels)
-            emit("pixels \(value.name)", [place]) { memory in
-                let target = memory.floats(place)
-                let run = kernels.table.pointee.pixels
+            let byteCount = value.shape.count * value.type.sizeBytes
+            emit("input \(value.name)", [place]) { memory in
+                let target = memory.pointer(place)
                 return {
-                    let slots = memory.inputs[index].bytes.assumingMemoryBound(to: UInt8.self)
-                    let base = slots.baseAddress.map { $0 + memory.item * pixels * channels }
-                    run?(base, channels, image.mean, image.scale, target, pixels, channels)
+                    guard let slots = memory.inputs[index].bytes.baseAddress else { return }
+                    target.copyMemory(from: slots + memory.item * byteCount, byteCount: byteCount)
                 }
+            }
+        }
+    }
+
+    /// Pixels as the numbers that they stand for.
+    mutating func addPixels(_ id: ValueID, _ image: ImagePreprocessing) {
+        guard let index = graph.inputs.firstIndex(of: id) else { return }
+        let value = graph[id]
+        let place = target(id)
+        let (pixels, channels, kernels) = (value.shape.pixels, value.shape.channels, kernels)
+        emit("pixels \(value.name)", [place]) { memory in
+            let target = memory.floats(place)
+            let run = kernels.table.pointee.pixels
+            return {
+                let slots = memory.inputs[index].bytes.assumingMemoryBound(to: UInt8.self)
+                let base = slots.baseAddress.map { $0 + memory.item * pixels * channels }
+                run?(base, channels, image.mean, image.scale, target, pixels, channels)
             }
         }
     }

@@ -43,15 +43,22 @@ struct PlanBuilder {
     private mutating func lower(_ node: Node) throws {
         let isDone =
             switch node.operation {
-            case .convolution(let convolution): lowerConvolution(node, convolution)
+            case .convolution(let convolution):
+                lowerConvolution(node, convolution) || lowerQuantizedConvolution(node, convolution)
             case .gemm(let gemm): lowerGemm(node, gemm)
             case .matMul: lowerMatMul(node)
-            case .maxPool(let pool): lowerPool(node, pool, float_pool_maximum)
-            case .averagePool(let pool): lowerPool(node, pool, float_pool_average)
-            case .globalPool(let function): lowerGlobalPool(node, function == .average)
+            case .maxPool(let pool):
+                lowerPool(node, pool, float_pool_maximum) || lowerQuantizedPool(node, pool, float_pool_maximum)
+            case .averagePool(let pool):
+                lowerPool(node, pool, float_pool_average) || lowerQuantizedPool(node, pool, float_pool_average)
+            case .globalPool(let function):
+                lowerGlobalPool(node, function == .average) || lowerQuantizedGlobalPool(node, function)
             case .reduce(let reduce): lowerReduce(node, reduce)
-            case .unary(let function): lowerUnary(node, function)
-            case .binary(let function, let activation): lowerBinary(node, function, activation)
+            case .unary(let function): lowerUnary(node, function) || lowerQuantizedUnary(node)
+            case .binary(let function, let activation):
+                lowerBinary(node, function, activation) || lowerQuantizedAdd(node, function, activation)
+            case .quantizeLinear: lowerQuantize(node)
+            case .dequantizeLinear: lowerDequantize(node)
             case .softmax(let axis): lowerSoftmax(node, axis: axis)
             case .concat(let axis): lowerConcat(node, axis: axis)
             case .split(let axis, let sizes): lowerSplit(node, axis: axis, sizes: sizes)
@@ -116,6 +123,7 @@ struct PlanBuilder {
     mutating func read(_ id: ValueID, _ layout: Layout, dense: Bool = false) -> Place {
         let value = graph[id]
         if let tensor = graph.constants[id] { return readConstant(id, tensor, layout) }
+        if places[id] == nil, let image = images[id] { addPixels(id, image) }
         guard let place = places[id] else { preconditionFailure("\(value.name) is read before it is computed") }
         if let same = relabelled(place, value.shape, layout),
             !dense || layout == .rowMajor || same.pitch == value.shape.channels

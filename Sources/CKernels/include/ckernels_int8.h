@@ -71,6 +71,10 @@ const struct int8_kernels *int8_kernels_available(int index);
 void int8_look_up(const uint8_t table[256], const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y, ptrdiff_t y_pitch,
                   ptrdiff_t rows, ptrdiff_t count);
 
+/// y[pixel][c] = table[c][x[pixel][c]]; pixels of x lie without gaps. A null table copies.
+void int8_look_up_pixels(const uint8_t *table, const uint8_t *x, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t pixels,
+                         ptrdiff_t channels);
+
 /// Steps (taps * channels) rounded up to what the kernels take at a time.
 ptrdiff_t int8_padded_steps(ptrdiff_t steps);
 /// Bytes of scratch for patches of `steps` = kernel_height * kernel_width * channels.

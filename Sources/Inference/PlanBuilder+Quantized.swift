@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+import CKernels
+import ModelGraph
+import Tensors
+
+/// Operators on 8-bit numbers. Each function returns false when it has no kernel for the node.
+extension PlanBuilder {
+    /// What the kernels ask of a depthwise window: sums that float32 holds exactly.
+    private static let maximumDepthwiseTaps = 500
+
+    /// A value of uint8 with one scale for all.
+    private func uniform(_ id: ValueID?) -> (scale: Float, zero: Float)? {
+        guard let id, graph[id].type == .uint8, let parameters = graph[id].quantization,
+            Set(parameters.scales).count == 1, Set(parameters.zeroPoints).count == 1
+        else { return nil }
+        return (parameters.scales[0], Float(parameters.zeroPoints[0]))
+    }
+
+    /// A value of uint8 with one scale for all or one per channel (axis 1), as `count` entries each.
+    private func perChannel(_ id: ValueID, _ count: Int) -> (scales: [Float], zeros: [Float])? {
+        guard graph[id].type == .uint8, let parameters = graph[id].quantization else { return nil }
+        let zeros = parameters.zeroPoints.map(Float.init)
+        if parameters.scales.count == count && parameters.axis == 1 { return (parameters.scales, zeros) }
+        guard let same = uniform(id) else { return nil }
+        return ([Float](repeating: same.scale, count: count), [Float](repeating: same.zero, count: count))
+    }
+
+    private mutating func addConstant(_ values: [Float]) -> Place {
+        addConstant(floats: values.count) { $0.update(from: values, count: values.count) }
+    }
+
+    private mutating func addConstant(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
+        let buffer = Buffer(byteCount: max(byteCount, 1))
+        if let base = buffer.bytes.baseAddress { fill(base) }
+        return addConstant(buffer)
+    }
+
+    // MARK: Convolution
+
+    mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
+        guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID),
+            let y = node.outputs[0],
+            let source = uniform(x), weight.type == .int8, let steps = graph[weightID].quantization,
+            steps.zeroPoints.allSatisfy({ $0 == 0 }), convolution.kernel.count <= 2, graph[y].shape.count > 0,
+            graph[x].shape.count > 0
+        else { return false }
+        let (filters, channels) = (graph[y].shape[1], graph[x].shape[1])
+        let taps = convolution.kernel.reduce(1, *)
+        let isDepthwise = convolution.groups > 1 && convolution.groups == filters && filters == channels
+        guard isDepthwise ? taps <= Self.maximumDepthwiseTaps : convolution.groups == 1,
+            steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0)
+        else { return false }
+        guard let bias = realBias(input(node, 2), count: filters) else { return false }
+        let residual = input(node, 3)
+        if residual != nil && uniform(residual) == nil { return false }
+        if !isFloat(y) && perChannel(y, filters) == nil { return false }
+        let outgoing = perChannel(y, filters)
+
+        let scales = (0..<filters).map { source.scale * steps.scales[steps.scales.count == 1 ? 0 : $0] }
+        var layer = QuantizedLayer(
+            kernels: Int8Kernels.suiting(weight, taps: taps, isDepthwise: isDepthwise), isDepthwise: isDepthwise,
+            images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
+            target: target(y), residual: residual.map { read($0, .channelsLast) }, multiplier: addConstant(scales),
+            bias: addConstant(bias), inverseScale: outgoing.map { addConstant($0.scales.map { 1 / $0 }) },
+            zero: outgoing.map { addConstant($0.zeros) })
+        layer.job.window = float_window(
+            graph[x].shape, graph[y].shape, layer.source, layer.target, kernel: convolution.kernel,
+            strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
+        layer.job.channels = channels
+        layer.job.filters = filters
+        layer.job.residual_pitch = layer.residual?.pitch ?? 0
+        layer.job.epilogue.activation = float_epilogue(convolution.activation)
+        layer.job.epilogue.residual_after_activation = convolution.residual == .afterActivation ? 1 : 0
+        if let added = uniform(residual) {
+            layer.job.epilogue.residual_scale = added.scale
+            layer.job.epilogue.residual_zero = added.zero
+        }
+        emit(node.name, layer, weight, taps: taps, zeroPoint: UInt8(clamping: Int(source.zero)))
+        return true
+    }
+
+    /// The bias in real units; zeros if there is none, nil if it is not constant.
+    private func realBias(_ id: ValueID?, count: Int) -> [Float]? {
+        guard let id else { return [Float](repeating: 0, count: count) }
+        guard let tensor = constant(id) else { return nil }
+        if tensor.type == .float32 { return tensor.array(of: Float.self) }
+        return graph[id].quantization.map { ReferenceEvaluator.dequantize(tensor, $0).array(of: Float.self) }
+    }
+
+    private struct QuantizedLayer: Sendable {
+        let kernels: Int8Kernels
+        let isDepthwise: Bool
+        let images: Int
+        let outputElementBytes: Int
+        let source: Place
+        let target: Place
+        let residual: Place?
+        let multiplier: Place
+        let bias: Place
+        let inverseScale: Place?
+        let zero: Place?
+        private var shared = Shared(int8_convolution())
+
+        var job: int8_convolution {
+            get { shared.value }
+            set { shared = Shared(newValue) }
+        }
+
+        init(
+            kernels: Int8Kernels, isDepthwise: Bool, images: Int, outputElementBytes: Int, source: Place, target: Place,
+            residual: Place?, multiplier: Place, bias: Place, inverseScale: Place?, zero: Place?
+        ) {
+            self.kernels = kernels
+            self.isDepthwise = isDepthwise
+            self.images = images
+            self.outputElementBytes = outputElementBytes
+            self.source = source
+            self.target = target
+            self.residual = residual
+            self.multiplier = multiplier
+            self.bias = bias
+            self.inverseScale = inverseScale
+            self.zero = zero
+        }
+    }
+
+    private mutating func emit(_ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, zeroPoint: UInt8) {
+        let table = layer.kernels.table
+        let (channels, filters) = (layer.job.channels, layer.job.filters)
+        let zeroPoints = [UInt8](repeating: zeroPoint, count: channels)
+        let values = weight.elements(as: Int8.self).baseAddress
+        let packed =
+            layer.isDepthwise
+            ? addConstant(byteCount: int8_packed_depthwise_bytes(table, channels, taps)) {
+                int8_pack_depthwise(table, values, zeroPoints, channels, taps, $0)
+            }
+            : addConstant(byteCount: int8_packed_bytes(table, filters, taps * channels)) {
+                int8_pack_weights(table, values, zeroPoints, filters, channels, taps, $0)
+            }
+        let outsideCount = layer.job.window.kernel_width * channels
+        let outside = addConstant(byteCount: outsideCount + Buffer.alignmentBytes) {
+            $0.initializeMemory(as: UInt8.self, repeating: zeroPoint, count: outsideCount)
+        }
+        let patches = Place(root: addRoot(byteCount: int8_patch_bytes(table, taps * channels)), layout: .rowMajor)
+        let used = [layer.source, layer.target, packed, outside, patches, layer.multiplier, layer.bias]
+        emit(name, used + [layer.residual, layer.inverseScale, layer.zero].compactMap { $0 }) { memory in
+            var job = layer.job
+            job.weights = UnsafeRawPointer(memory.pointer(packed))
+            job.outside = UnsafePointer(memory.bytes(outside))
+            job.epilogue.multiplier = UnsafePointer(memory.floats(layer.multiplier))
+            job.epilogue.bias = UnsafePointer(memory.floats(layer.bias))
+            job.epilogue.inverse_scale = layer.inverseScale.map { UnsafePointer(memory.floats($0)) }
+            job.epilogue.zero = layer.zero.map { UnsafePointer(memory.floats($0)) }
+            let bound = job
+            let (x, y, scratch) = (memory.bytes(layer.source), memory.pointer(layer.target), memory.bytes(patches))
+            let r = layer.residual.map { memory.bytes($0) }
+            let window = job.window
+            let outputImage = window.outputImage * layer.outputElementBytes
+            let residualImage = window.output_height * window.output_width * job.residual_pitch
+            let table = layer.kernels.table.pointee
+            let images = layer.images
+            if layer.isDepthwise {
+                return {
+                    withUnsafePointer(to: bound) { job in
+                        for image in 0..<images {
+                            table.depthwise(
+                                job, x + image * window.inputImage, r.map { $0 + image * residualImage },
+                                y + image * outputImage, 0, window.output_height)
+                        }
+                    }
+                }
+            }
+            return {
+                withUnsafePointer(to: bound) { job in
+                    for image in 0..<images {
+                        table.convolution(
+                            job, x + image * window.inputImage, r.map { $0 + image * residualImage },
+                            y + image * outputImage, scratch, 0, window.output_height * window.output_width)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Conversions
+
+    /// float32 to uint8 and back. The pixels of an image input go through a table without becoming float.
+    mutating func lowerQuantize(_ node: Node) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
+            return false
+        }
+        if let image = images[x] { return lowerPixels(node, x, y, image) }
+        let layout = layouts[y.index]
+        let (source, target) = (read(x, layout), target(y))
+        let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
+        let (rows, length) = (graph[y].shape.count / max(row.scales.count, 1), row.scales.count)
+        emit(node.name, [source, target, scale, zero]) { memory in
+            let (x, y) = (memory.floats(source), memory.bytes(target))
+            let (scale, zero) = (memory.floats(scale), memory.floats(zero))
+            let run = Int8Kernels.best.table.pointee.quantize
+            let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
+            return { run?(scale, zero, x, from, y, to, rows, length) }
+        }
+        return true
+    }
+
+    mutating func lowerDequantize(_ node: Node) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(y), graph.constants[x] == nil,
+            let row = conversionRow(x)
+        else { return false }
+        let layout = layouts[y.index]
+        let (source, target) = (read(x, layout), target(y))
+        let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
+        let (rows, length) = (graph[y].shape.count / max(row.scales.count, 1), row.scales.count)
+        emit(node.name, [source, target, scale, zero]) { memory in
+            let (x, y) = (memory.bytes(source), memory.floats(target))
+            let (scale, zero) = (memory.floats(scale), memory.floats(zero))
+            let run = Int8Kernels.best.table.pointee.dequantize
+            let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
+            return { run?(scale, zero, x, from, y, to, rows, length) }
+        }
+        return true
+    }
+
+    /// Parameters of one row of a value as it lies in memory: of a pixel's channels, or of the last axis.
+    private func conversionRow(_ id: ValueID) -> (scales: [Float], zeros: [Float])? {
+        let shape = graph[id].shape
+        if layouts[id.index] == .channelsLast { return perChannel(id, shape.channels) }
+        guard let same = uniform(id), shape.count > 0 else { return nil }
+        let length = shape.rank > 0 ? shape[shape.rank - 1] : 1
+        return ([Float](repeating: same.scale, count: length), [Float](repeating: same.zero, count: length))
+    }
+
+    private mutating func lowerPixels(_ node: Node, _ x: ValueID, _ y: ValueID, _ image: ImagePreprocessing) -> Bool {
+        guard let index = graph.inputs.firstIndex(of: x), let parameters = graph[y].quantization,
+            layouts[y.index] == .channelsLast
+        else { return false }
+        let channels = graph[y].shape.channels
+        let every = Tensor(.float32, [1, channels, 256])
+        for channel in 0..<channels {
+            for pixel in 0..<256 {
+                every.base[channel * 256 + pixel] = (Float(pixel) - image.mean[channel]) * image.scale[channel]
+            }
+        }
+        let stored = ReferenceEvaluator.quantize(every, parameters, to: .uint8).array(of: UInt8.self)
+        let isIdentity = stored.indices.allSatisfy { Int(stored[$0]) == $0 % 256 }
+        let table =
+            isIdentity
+            ? nil : addConstant(byteCount: stored.count) { $0.copyMemory(from: stored, byteCount: stored.count) }
+        let pixels = graph[y].shape.pixels
+        let target = target(y)
+        emit(node.name, [target] + [table].compactMap { $0 }) { memory in
+            guard let base = memory.inputs[index].bytes.baseAddress else { return {} }
+            let (x, y) = (base.assumingMemoryBound(to: UInt8.self), memory.bytes(target))
+            let table = table.map { UnsafePointer(memory.bytes($0)) }
+            return {
+                int8_look_up_pixels(table, x + memory.item * pixels * channels, y, target.pitch, pixels, channels)
+            }
+        }
+        return true
+    }
+
+    // MARK: Carriers
+
+    mutating func lowerQuantizedPool(_ node: Node, _ pool: Pool, _ kind: float_pool_kind) -> Bool {
+        guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], let from = uniform(x),
+            let to = uniform(y), pool.kernel.count <= 2, layouts[y.index] == .channelsLast
+        else { return false }
+        let averages = kind == float_pool_average
+        // Positions in the padding stand for the real number zero and not for the stored one.
+        if averages && pool.countsPadding && pool.pads.contains(where: { $0 != 0 }) { return false }
+        if !averages && from != to { return false }
+        let (source, target) = (read(x, .channelsLast), target(y))
+        let (inputShape, outputShape) = (graph[x].shape, graph[y].shape)
+        var job = float_pool()
+        job.window = float_window(
+            inputShape, outputShape, source, target, kernel: pool.kernel, strides: pool.strides,
+            dilations: pool.dilations, pads: pool.pads)
+        job.channels = inputShape[1]
+        job.kind = kind
+        let factor = from.scale / to.scale
+        let multiplier = addConstant([Float](repeating: factor, count: inputShape[1]))
+        let bias = addConstant([Float](repeating: to.zero - from.zero * factor, count: inputShape[1]))
+        let (shared, images) = (Shared(job), inputShape[0])
+        emit(node.name, [source, target, multiplier, bias]) { memory in
+            let (x, y) = (memory.bytes(source), memory.bytes(target))
+            let (multiplier, bias) = (memory.floats(multiplier), memory.floats(bias))
+            let job = shared.value
+            let window = job.window
+            let table = Int8Kernels.best.table.pointee
+            return {
+                withUnsafePointer(to: job) { job in
+                    for image in 0..<images {
+                        let (from, to) = (x + image * window.inputImage, y + image * window.outputImage)
+                        if averages {
+                            table.average_pool(job, multiplier, bias, from, to, 0, window.output_height)
+                        } else {
+                            table.max_pool(job, from, to, 0, window.output_height)
+                        }
+                    }
+                }
+            }
+        }
+        return true
+    }
+
+    mutating func lowerQuantizedGlobalPool(_ node: Node, _ function: GlobalPool) -> Bool {
+        guard let x = input(node, 0), (3...4).contains(graph[x].shape.rank) else { return false }
+        return lowerQuantizedPool(
+            node, Pool(kernel: Array(graph[x].shape.dimensions.dropFirst(2))),
+            function == .average ? float_pool_average : float_pool_maximum)
+    }
+
+    mutating func lowerQuantizedAdd(_ node: Node, _ function: Binary, _ activation: Activation) -> Bool {
+        guard function == .add, let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0],
+            let first = uniform(a), let second = uniform(b), uniform(y) != nil, graph[a].shape == graph[y].shape,
+            graph[b].shape == graph[y].shape, graph[y].shape.count > 0
+        else { return false }
+        let (layout, shape) = (layouts[y.index], graph[y].shape)
+        let length = layout == .channelsLast ? shape.channels : shape.dimensions.last ?? 1
+        guard let to = uniform(y) else { return false }
+        let (left, right, target) = (read(a, layout), read(b, layout), target(y))
+        let inverse = addConstant([Float](repeating: 1 / to.scale, count: length))
+        let zero = addConstant([Float](repeating: to.zero, count: length))
+        let epilogue = float_epilogue(activation)
+        emit(node.name, [left, right, target, inverse, zero]) { memory in
+            var job = int8_epilogue()
+            job.activation = epilogue
+            job.inverse_scale = UnsafePointer(memory.floats(inverse))
+            job.zero = UnsafePointer(memory.floats(zero))
+            job.residual_scale = second.scale
+            job.residual_zero = second.zero
+            let bound = job
+            let (a, b, y) = (memory.bytes(left), memory.bytes(right), memory.bytes(target))
+            func pitch(_ place: Place) -> Int { layout == .channelsLast ? place.pitch : length }
+            let (pitchA, pitchB, pitchY) = (pitch(left), pitch(right), pitch(target))
+            let run = Int8Kernels.best.table.pointee.add
+            return {
+                withUnsafePointer(to: bound) {
+                    run?(
+                        $0, first.scale, first.zero, a, pitchA, b, pitchB, y, pitchY, shape.count / length, length)
+                }
+            }
+        }
+        return true
+    }
+
+    /// A function of one 8-bit number is a table.
+    mutating func lowerQuantizedUnary(_ node: Node) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], uniform(x) != nil, uniform(y) != nil,
+            let from = graph[x].quantization, let to = graph[y].quantization
+        else { return false }
+        let every = Tensor([256], (0..<256).map { UInt8($0) })
+        let uniformFrom = QuantizationParameters(scale: from.scales[0], zeroPoint: from.zeroPoints[0])
+        let uniformTo = QuantizationParameters(scale: to.scales[0], zeroPoint: to.zeroPoints[0])
+        guard
+            let real = try? ReferenceEvaluator.evaluate(
+                node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]
+            ).first, real.type == .float32
+        else { return false }
+        let table = ReferenceEvaluator.quantize(real, uniformTo, to: .uint8).array(of: UInt8.self)
+        let rows = Rows(graph[y].shape, layouts[y.index])
+        let (source, target) = (read(x, layouts[y.index]), target(y))
+        emit(node.name, [source, target]) { memory in
+            let (x, y) = (memory.bytes(source), memory.bytes(target))
+            let (from, to) = (rows.pitch(source), rows.pitch(target))
+            return { int8_look_up(table, x, from, y, to, rows.count, rows.length) }
+        }
+        return true
+    }
+}
+
+extension Memory {
+    func bytes(_ place: Place) -> UnsafeMutablePointer<UInt8> { pointer(place).assumingMemoryBound(to: UInt8.self) }
+}
+
+/// The table of int8 kernels of an instruction set.
+///
+/// `@unchecked Sendable`: the table is a constant of the program.
+struct Int8Kernels: @unchecked Sendable {
+    let table: UnsafePointer<int8_kernels>
+
+    static let best = Int8Kernels(table: int8_kernels_best())
+
+    /// All that this processor can run, the plain ones last.
+    static var available: [Int8Kernels] {
+        (0..<8).compactMap { int8_kernels_available($0).map(Int8Kernels.init) }
+    }
+
+    var name: String { String(cString: table.pointee.name) }
+
+    /// The best kernels that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
+    /// lanes, which only weights made for it cannot overflow.
+    static func suiting(_ weight: Tensor, taps: Int, isDepthwise: Bool) -> Int8Kernels {
+        guard !isDepthwise, best.name == "avx2" else { return best }
+        let filters = weight.shape[0]
+        let steps = weight.count / max(filters, 1)
+        let channels = steps / max(taps, 1)
+        let values = weight.elements(as: Int8.self)
+        let holds = (0..<filters).allSatisfy { filter in
+            let ordered = (0..<steps).map { values[filter * steps + $0 % channels * taps + $0 / channels] }
+            return int8_lane_limit_holds(ordered, steps) != 0
+        }
+        return holds ? best : available.last ?? best
+    }
+}
