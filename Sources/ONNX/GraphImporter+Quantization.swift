@@ -207,7 +207,10 @@ extension GraphImporter {
         let a = try quantized(node, 0, scale: 1, zeroPoint: 2)
         let b = try quantized(node, 3, scale: 4, zeroPoint: 5, axis: gemm.transposesB ? 0 : 1)
         var inputs: [ValueID?] = [a, b]
-        if let bias = node.optionalInput(6) {
+        if var bias = node.optionalInput(6) {
+            if shape(bias).rank == 2 && shape(bias)[0] == 1 {
+                bias = try step(node, .reshape([shape(bias)[1]]), [bias])
+            }
             // The bias is added to the sums before alpha applies.
             guard gemm.alpha == 1, shape(bias).rank == 1 || shape(bias).count == 1 else {
                 throw Unsupported("a bias of shape \(shape(bias)) with alpha \(gemm.alpha)")
