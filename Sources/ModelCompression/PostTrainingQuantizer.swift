@@ -55,24 +55,30 @@ package struct PostTrainingQuantizer {
         let compared = calibration.prefix(PostTrainingQuantizer.comparedInputCount)
         let steps = calibration.count + compared.count
         var ranges = ValueRanges()
-        let observer = try GraphRunner(fused, alsoReading: plan.quantized)
+        let observer = try GraphRunner(fused, alsoReading: plan.quantized.union(DenseQuantization.states(fused)))
         for (index, inputs) in calibration.enumerated() {
             ranges.include(try observer.run(inputs))
             progress?(index + 1, steps)
         }
+        DenseQuantization.includeGivenStates(fused, in: &ranges)
         let parameters = plan.parameters(ranges: ranges, preprocessing: model.preprocessing)
-        var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: parameters)
         var result = model
-        result.graph = try builder.build()
-        result.quantization = report(before: model.graph, after: result.graph, inputs: calibration.count)
-        var comparison = OutputComparison(names: fused.outputs.map { fused[$0].name })
-        let runner = try GraphRunner(result.graph)
-        let reference = try GraphRunner(fused)
-        for (index, inputs) in compared.enumerated() {
-            comparison.include(reference: try reference.runOutputs(inputs), result: try runner.runOutputs(inputs))
-            progress?(calibration.count + index + 1, steps)
+        for widths in plan.widths {
+            var builder = QuantizedGraphBuilder(
+                fused, plan: plan, parameters: parameters, ranges: ranges, widths: widths)
+            result.graph = try builder.build()
+            result.quantization = report(before: model.graph, after: result.graph, inputs: calibration.count)
+            var comparison = OutputComparison(names: fused.outputs.map { fused[$0].name })
+            let runner = try GraphRunner(result.graph)
+            let reference = try GraphRunner(fused)
+            for (index, inputs) in compared.enumerated() {
+                comparison.include(reference: try reference.runOutputs(inputs), result: try runner.runOutputs(inputs))
+                progress?(calibration.count + index + 1, steps)
+            }
+            result.quantization?.outputs = comparison.outputs
+            let worst = comparison.outputs.map(\.signalToNoiseDecibels).min() ?? 0
+            if worst >= DenseQuantization.sufficientDecibels { break }
         }
-        result.quantization?.outputs = comparison.outputs
         return result
     }
 

@@ -45,6 +45,15 @@ struct QuantizationPlan {
         }
     }
 
+    /// How fine the weights of fully connected and recurrent layers may have to be: a network with convolutions is not
+    /// measured by them.
+    var widths: [DenseQuantization.Widths] {
+        let hasConvolutions = layers.contains { index in
+            if case .convolution = graph.nodes[index].operation { true } else { false }
+        }
+        return hasConvolutions ? [.init()] : DenseQuantization.Widths.all
+    }
+
     /// Whether the node's result is stored as uint8.
     func storesIntegers(_ index: Int) -> Bool {
         (layers.contains(index) || carriers.contains(index))
@@ -97,11 +106,13 @@ struct QuantizationPlan {
             let shape = graph[weight].shape
             let isDepthwise = convolution.groups == shape[0] && shape[1] == 1
             return convolution.groups == 1 || isDepthwise && convolution.kernel[0] * convolution.kernel[1] <= 500
+        case .gemm, .recurrent: return DenseQuantization.isLayer(node, graph)
         default: return false
         }
     }
 
     private static func isCarrier(_ node: Node, _ graph: Graph) -> Bool {
+        if DenseQuantization.isMover(node, graph) { return true }
         guard node.outputs.count == 1 || node.operation.isSplit, let first = node.inputs.first, let input = first,
             graph[input].type == .float32, graph[input].shape.rank == 4
         else { return false }
@@ -128,7 +139,7 @@ struct QuantizationPlan {
         for index in carriers {
             let node = graph.nodes[index]
             switch node.operation {
-            case .maxPool, .resize, .concat, .split:
+            case .maxPool, .resize, .concat, .split, .reshape, .transpose:
                 let members = (node.inputs + node.outputs).compactMap { $0 }.filter(quantized.contains)
                 for member in members.dropFirst() { groups.join(members[0], member) }
             default: break
@@ -187,8 +198,13 @@ struct ValueRanges {
                 high = max(high, element)
             }
             guard low <= high else { continue }
-            ranges[id] = ranges[id].map { min($0.lowerBound, low)...max($0.upperBound, high) } ?? low...high
+            include(low...high, of: id)
         }
+    }
+
+    mutating func include(_ range: ClosedRange<Float>, of id: ValueID) {
+        ranges[id] =
+            ranges[id].map { min($0.lowerBound, range.lowerBound)...max($0.upperBound, range.upperBound) } ?? range
     }
 }
 

@@ -6,18 +6,26 @@ import Tensors
 /// Writes the quantized graph: the float graph's nodes in their order, on integers where the plan says so, with
 /// conversions where integers and floats meet.
 struct QuantizedGraphBuilder {
-    private let source: Graph
-    private let plan: QuantizationPlan
-    private let parameters: [ValueID: QuantizationParameters]
-    private var graph: Graph
+    let source: Graph
+    let plan: QuantizationPlan
+    let parameters: [ValueID: QuantizationParameters]
+    /// Ranges of values, also of those that are not stored as integers.
+    let ranges: ValueRanges
+    let widths: DenseQuantization.Widths
+    var graph: Graph
     /// The uint8 form of a value, and its float form.
     private var integers: [ValueID: ValueID] = [:]
     private var floats: [ValueID: ValueID] = [:]
 
-    init(_ source: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
+    init(
+        _ source: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters], ranges: ValueRanges,
+        widths: DenseQuantization.Widths = .init()
+    ) {
         self.source = source
         self.plan = plan
         self.parameters = parameters
+        self.ranges = ranges
+        self.widths = widths
         graph = Graph()
     }
 
@@ -45,6 +53,11 @@ struct QuantizedGraphBuilder {
     // MARK: Nodes
 
     private mutating func addLayer(_ node: Node, _ index: Int) {
+        switch node.operation {
+        case .gemm(let gemm): return addDense(node, gemm)
+        case .recurrent(let recurrent): return addRecurrent(node, recurrent)
+        default: break
+        }
         guard case .convolution(let convolution) = node.operation, let input = node.inputs[0],
             let weight = node.inputs[1],
             let output = node.outputs[0]
@@ -75,13 +88,13 @@ struct QuantizedGraphBuilder {
 
     // MARK: Values
 
-    private mutating func addFloat(_ id: ValueID) -> ValueID {
+    mutating func addFloat(_ id: ValueID) -> ValueID {
         let copy = graph.addValue(source[id])
         floats[id] = copy
         return copy
     }
 
-    private mutating func addInteger(_ id: ValueID) -> ValueID {
+    mutating func addInteger(_ id: ValueID) -> ValueID {
         var value = source[id]
         value.type = .uint8
         value.quantization = parameters[id]
@@ -92,7 +105,7 @@ struct QuantizedGraphBuilder {
     }
 
     /// The value as uint8, converted from float if it is there only so.
-    private mutating func integer(_ id: ValueID) -> ValueID {
+    mutating func integer(_ id: ValueID) -> ValueID {
         if let known = integers[id] { return known }
         let from = float(id)
         let to = addInteger(id)
@@ -101,7 +114,7 @@ struct QuantizedGraphBuilder {
     }
 
     /// The value as it was, converted from uint8 if it is there only so.
-    private mutating func float(_ id: ValueID) -> ValueID {
+    mutating func float(_ id: ValueID) -> ValueID {
         if let known = floats[id] { return known }
         if let constant = source.constants[id] {
             let copy = graph.addConstant(source[id].name, constant)

@@ -422,6 +422,12 @@ extension Recurrent {
         try arguments.require(hiddenSize > 0 && hiddenSize <= 1 << 20, "hidden size must be positive")
         let functionsPerDirection = cell == .lstm ? 3 : cell == .gru ? 2 : 1
         try arguments.require(functions.count == directions * functionsPerDirection, "number of functions")
+        if let state {
+            try arguments.require(
+                state.axis == nil && state.scales.count == 1 && state.zeroPoints.count == 1 && state.scales[0] > 0
+                    && state.scales[0].isFinite && ElementType.uint8.quantizedRange.contains(state.zeroPoints[0]),
+                "parameters of the state")
+        }
         let (steps, batch) = batchFirst ? (x[1], x[0]) : (x[0], x[1])
         let rows = cell.gates * hiddenSize
         let state = batchFirst ? Shape([batch, directions, hiddenSize]) : Shape([directions, batch, hiddenSize])
