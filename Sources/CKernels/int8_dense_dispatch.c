@@ -4,15 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_features.h"
 #include "ckernels_dense.h"
 
 extern const struct int8_dense_kernels int8_dense_kernels_portable;
 #ifdef __x86_64__
 extern const struct int8_dense_kernels int8_dense_kernels_avx2, int8_dense_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct int8_dense_kernels int8_dense_kernels_neon, int8_dense_kernels_dotprod, int8_dense_kernels_i8mm;
 #endif
 
 const struct int8_dense_kernels *int8_dense_kernels_available(int index) {
-    const struct int8_dense_kernels *list[3] = {0};
+    const struct int8_dense_kernels *list[4] = {0};
     int count = 0;
 #ifdef __x86_64__
     __builtin_cpu_init();
@@ -20,6 +23,11 @@ const struct int8_dense_kernels *int8_dense_kernels_available(int index) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
         list[count++] = &int8_dense_kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &int8_dense_kernels_avx2;
+#elif defined(__aarch64__)
+    const struct arm_features features = arm_features();
+    if (features.has_i8mm) list[count++] = &int8_dense_kernels_i8mm;
+    if (features.has_dotprod) list[count++] = &int8_dense_kernels_dotprod;
+    list[count++] = &int8_dense_kernels_neon;
 #endif
     list[count++] = &int8_dense_kernels_portable;
     return index >= 0 && index < count ? list[index] : NULL;
