@@ -71,7 +71,10 @@ let package = Package(
             ], swiftSettings: strict),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["Pipeline", "ModelCompression", "Simulation"], swiftSettings: strict),
+            dependencies: [
+                "Pipeline", "Simulation", "Streaming", "MQTT", "Vision",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
         // Tests
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         tests("Streaming", ["Streaming"]),
@@ -83,7 +86,7 @@ let package = Package(
         tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX"]),
         tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression"]),
         tests("Simulation", ["Simulation", "Vision"]),
-        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression"]),
+        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Benchmarks"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -68,6 +68,7 @@ struct PlanBuilder {
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
             case .resize(let resize): lowerResize(node, resize)
+            case .reinterpret: lowerReinterpret(node)
             default: false
             }
         if !isDone { try lowerToReference(node) }

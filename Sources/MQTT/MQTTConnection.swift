@@ -50,6 +50,7 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
     private var client: MosquittoClient?
     private var watch: SocketWatch?
     private var window: AcknowledgeWindow?
+    private var numbers = DeliveryNumbers()
     private var version: MQTTSettings.ProtocolVersion
     private var timer: (any DispatchSourceTimer)?
     private var attempt = 0
@@ -185,6 +186,7 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
     private func writeAll() {
         guard mayWrite else { return }
         window?.acknowledged()
+        numbers.acknowledged()
         while let client {
             if client.wantsWrite {
                 client.write()
@@ -242,6 +244,7 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
             case .accepted(let sessionPresent, let receiveMaximum):
                 inFlightLimit = min(settings.publishInFlight, receiveMaximum)
                 isConnected = true
+                numbers.connected(sessionPresent: sessionPresent)
                 perform(.accepted(sessionPresent: sessionPresent))
             case .refused(let reason, let isVersionUnsupported):
                 if isVersionUnsupported, settings.fallsBackToV311 { version = .v311 }
@@ -319,7 +322,7 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
                 client.close()
                 return perform(.failed(reason: "no descriptor left for the socket"))
             }
-            client.deliver { [unowned self] message in deliver(message) }
+            client.deliver { [unowned self] in deliver($0, packetID: $1) }
             self.client = client
             self.watch = watch
             window = options.window.map { AcknowledgeWindow(size: version == .v311 ? min($0, 20) : $0) }
@@ -328,14 +331,15 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
         }
     }
 
-    private func deliver(_ message: Message) {
+    private func deliver(_ message: Message, packetID: Int32) {
         // While it stops, what a windowed connection read stays unacknowledged; the rest is QoS 0.
         if isStopping { return }
-        if window != nil {
-            openCount.add(1, ordering: .acquiringAndReleasing)
-            window?.received(now: message.receivedAt.monotonicNanoseconds)
-        }
-        onMessage(message)
+        guard window != nil else { return onMessage(message) }
+        openCount.add(1, ordering: .acquiringAndReleasing)
+        window?.received(now: message.receivedAt.monotonicNanoseconds)
+        var numbered = message
+        if packetID != 0 { numbered.deliveryNumber = numbers.number(of: message, packetID: packetID) }
+        onMessage(numbered)
     }
 
     private func subscribe() {
@@ -360,6 +364,7 @@ package final class MQTTConnection: BrokerConnection, @unchecked Sendable {
         watch?.cancel()
         watch = nil
         window?.connectionLost()
+        numbers.connectionLost()
         pendingSubscriptions.removeAll()
         lastPacketID = 0
         inFlightAtLeastOnceCount = 0

@@ -37,7 +37,7 @@ final class MosquittoClient: @unchecked Sendable {
     private let maximumPayloadBytes: Int
     private let pool: PayloadPool
     private var topics = TopicCache()
-    private var onMessage: (Message) -> Void = { _ in }
+    private var onMessage: (Message, _ packetID: Int32) -> Void = { _, _ in }
     /// Calls from the library, to see whether reading did anything.
     private var activityCount = 0
     private var isLost = false
@@ -81,7 +81,8 @@ final class MosquittoClient: @unchecked Sendable {
         handle = nil
     }
 
-    func deliver(to onMessage: @escaping (Message) -> Void) { self.onMessage = onMessage }
+    /// The packet identifier is 0 for QoS 0.
+    func deliver(to onMessage: @escaping (Message, _ packetID: Int32) -> Void) { self.onMessage = onMessage }
 
     /// -1 when there is none.
     var descriptor: Int32 { handle.map { mosquitto_socket($0) } ?? -1 }
@@ -287,7 +288,7 @@ final class MosquittoClient: @unchecked Sendable {
             qos: message.qos == 0 ? .atMostOnce : .atLeastOnce, retained: message.retain, receivedAt: .now)
         if isTooLong { result.discardedPayloadBytes = source.count }
         if let properties { result.properties = MessageProperties(properties) }
-        onMessage(result)
+        onMessage(result, message.qos == 0 ? 0 : message.mid)
     }
 
     /// Once per process. A socket that the broker has closed must end in an error, not in SIGPIPE: libmosquitto leaves

@@ -7,7 +7,7 @@ extension Operator {
     /// This is where an operator's attributes and inputs are checked: whatever passes can be computed without another look
     /// at shapes. Everything may come from a file, so no attribute is trusted and no sum overflows.
     package func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
-        let arguments = Arguments(operation: name, types: inputs)
+        let arguments = Arguments(node: self, types: inputs)
         let outputs = try infer(arguments)
         for output in outputs { try output.checked() }
         return outputs
@@ -176,8 +176,11 @@ extension ElementType {
 
 /// The inputs of one operator, with checks that name it.
 struct Arguments {
-    let operation: String
+    let node: Operator
     let types: [TensorType?]
+
+    /// For messages: finding it takes longer than all checks.
+    var operation: String { node.name }
 
     /// A required input.
     subscript(index: Int) -> TensorType {

@@ -2,8 +2,7 @@
 
 /// What a full queue does with one message more.
 package enum OverflowPolicy: String, Sendable, CaseIterable {
-    /// The newest message of each key stays: it takes the place of the one that waits. With more keys than places the
-    /// oldest goes.
+    /// The two newest messages of each key stay: a third takes their place. With more keys than places the oldest goes.
     case latest
     case dropOldest = "drop_oldest"
     case dropNewest = "drop_newest"
@@ -32,8 +31,13 @@ package struct BoundedQueue<Element> {
     /// Position of the next element to take; positions count up for ever and are taken modulo the capacity.
     private var head = 0
     private var tail = 0
-    /// For `latest`: the position where an element of a key waits.
-    private var positions: [String: Int] = [:]
+    /// For `latest`: where the elements of a key wait.
+    private var positions: [String: Positions] = [:]
+
+    private struct Positions {
+        var newest: Int
+        var previous: Int?
+    }
 
     package init(capacity: Int, policy: OverflowPolicy) {
         precondition(capacity > 0)
@@ -48,9 +52,13 @@ package struct BoundedQueue<Element> {
     package var first: Element? { isEmpty ? nil : entries[head % capacity]?.element }
 
     package mutating func insert(_ element: Element, key: String) -> Insertion {
-        if policy == .latest, let position = positions[key], let old = entries[position % capacity] {
-            entries[position % capacity] = Entry(element: element, key: key)
-            return .displaced(old.element, .superseded)
+        if policy == .latest, let held = positions[key], held.previous != nil || isFull {
+            // The key keeps its turns: the elements move up, their places stay.
+            let oldest = held.previous ?? held.newest
+            let old = entries[oldest % capacity]
+            entries[oldest % capacity] = entries[held.newest % capacity]
+            entries[held.newest % capacity] = Entry(element: element, key: key)
+            if let old { return .displaced(old.element, .superseded) }
         }
         guard isFull else {
             append(element, key: key)
@@ -69,13 +77,18 @@ package struct BoundedQueue<Element> {
         guard !isEmpty, let entry = entries[head % capacity] else { return nil }
         entries[head % capacity] = nil
         head += 1
-        if policy == .latest { positions[entry.key] = nil }
+        if policy == .latest, let held = positions[entry.key] {
+            positions[entry.key] = held.previous == nil ? nil : Positions(newest: held.newest)
+        }
         return entry.element
     }
 
+    /// For `latest`: whether an element of the key waits.
+    package func contains(key: String) -> Bool { positions[key] != nil }
+
     private mutating func append(_ element: Element, key: String) {
         entries[tail % capacity] = Entry(element: element, key: key)
-        if policy == .latest { positions[key] = tail }
+        if policy == .latest { positions[key] = Positions(newest: tail, previous: positions[key]?.newest) }
         tail += 1
     }
 }

@@ -9,7 +9,7 @@ package final class Delivery: Sendable {
     /// What the wildcards of the source matched.
     package let key: String
     private let ledger: Ledger
-    private let settled: @Sendable () -> Void
+    private let settled: @Sendable (Outcome) -> Void
     private let state: Mutex<State>
 
     private struct State {
@@ -19,8 +19,9 @@ package final class Delivery: Sendable {
         var isFinished = false
     }
 
-    /// Enters the message into the ledger. `settled` is called once, after its outcome is in the ledger.
-    package init(_ message: Message, key: String, ledger: Ledger, settled: @escaping @Sendable () -> Void) {
+    /// Enters the message into the ledger. `settled` gets its outcome, once, after that is in the
+    /// ledger.
+    package init(_ message: Message, key: String, ledger: Ledger, settled: @escaping @Sendable (Outcome) -> Void) {
         self.message = message
         self.key = key
         self.ledger = ledger
@@ -53,7 +54,7 @@ package final class Delivery: Sendable {
         }
         guard let result else { return }
         ledger.settle(result.outcome, latencyNanoseconds: receivedAt.nanoseconds(to: .now), warned: result.warned)
-        settled()
+        settled(result.outcome)
     }
 
     deinit {

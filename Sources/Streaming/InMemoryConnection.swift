@@ -17,6 +17,7 @@ final class InMemoryConnection: BrokerConnection {
         var isConnected = false
         var isStopped = false
         var pauses = 0
+        var lastNumber: UInt64 = 0
         /// From the broker, not delivered yet.
         var incoming: [Message] = []
         /// Delivered and not acknowledged, in order.
@@ -207,7 +208,12 @@ final class InMemoryConnection: BrokerConnection {
             }
             var message = state.incoming.removeFirst()
             message.receivedAt = .now
-            if options.window != nil { state.unacknowledged.append(message) }
+            guard options.window != nil else { return message }
+            if message.qos == .atLeastOnce, message.deliveryNumber == nil {
+                state.lastNumber += 1
+                message.deliveryNumber = state.lastNumber
+            }
+            state.unacknowledged.append(message)
             return message
         }
     }

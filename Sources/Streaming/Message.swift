@@ -29,6 +29,9 @@ package struct Message: Sendable {
     package var properties: MessageProperties
     /// When the last byte was read, on this machine's clocks.
     package var receivedAt: Instant
+    /// Only from a connection with a window: what the broker delivers again after a reconnect has the number that it had
+    /// the first time, everything else a new one.
+    package var deliveryNumber: UInt64?
     /// Length of a payload that was longer than the connection accepts. `payload` is empty then; else this is zero.
     package var discardedPayloadBytes = 0
 

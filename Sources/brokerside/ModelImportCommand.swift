@@ -44,8 +44,18 @@ struct ModelImportCommand: ParsableCommand {
             valueName: "folder"))
     var calibrate: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How much slower the quantized network may become by layers that stay in float because they are sensitive; 1 keeps none.",
+            valueName: "ratio"))
+    var maxSlowdown = 1.1
+
     @Flag(help: "Print the result as JSON.")
     var json = false
+
+    func validate() throws {
+        guard maxSlowdown >= 1, maxSlowdown.isFinite else { throw ValidationError("--max-slowdown must be at least 1") }
+    }
 
     func run() throws {
         let result = try reported { try importModel() }
@@ -78,17 +88,31 @@ struct ModelImportCommand: ParsableCommand {
         if let interpretation { model.interpretation = try readInterpretation(interpretation) }
         try frames.apply(to: &model)
         try model.validate()
-        if let calibrate {
-            let inputs = try CalibrationFolder(path: calibrate).inputs(for: model)
-            let progress = Progress("quantizing")
-            model = try PostTrainingQuantizer(model).quantize(calibration: inputs) { progress.show($0, of: $1) }
-            progress.end()
-        }
+        if let calibrate { model = try quantized(model, CalibrationFolder(path: calibrate).examples(for: model)) }
         let digest = try ModelFile.write(model, output)
         func size(_ path: String) -> Int {
             (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int).flatMap { $0 } ?? 0
         }
         return Result(model: model, digest: digest, bytes: size(output), sourceBytes: size(source))
+    }
+
+    private func quantized(_ model: Model, _ examples: [CalibrationFolder.Example]) throws -> Model {
+        let progress = Progress()
+        defer { progress.end() }
+        var settings = PostTrainingQuantizer.Settings()
+        settings.maximumSlowdown = maxSlowdown
+        let quantizer = try PostTrainingQuantizer(model, settings: settings)
+        var result = try quantizer.quantize(calibration: examples.map(\.inputs)) { progress.show($0, $1, of: $2) }
+        let pictures = examples.indices.filter {
+            examples[$0].isPicture && PostTrainingQuantizer.isForMeasuring($0, of: examples.count)
+        }.map { examples[$0].file }
+        if !pictures.isEmpty, model.interpretation?.isDetector ?? false {
+            let agreement = try Evaluation.agreement(
+                PictureNetwork(result), PictureNetwork(model), files: pictures,
+                .init(threshold: 0.01, overlap: 0.45, confidence: 0.3))
+            result.quantization?.agreement = agreement
+        }
+        return result
     }
 
     private func readLabels(_ text: String) throws -> [String] {
@@ -188,14 +212,11 @@ extension Shape {
 }
 
 /// A line on standard error that is written over, if somebody looks at it.
-struct Progress {
-    let title: String
+struct Progress: Sendable {
     private let isShown = isatty(STDERR_FILENO) != 0
 
-    init(_ title: String) { self.title = title }
-
-    func show(_ done: Int, of all: Int) {
-        if isShown { FileHandle.standardError.write(Data("\r\(title): \(done) of \(all)".utf8)) }
+    func show(_ title: String, _ done: Int, of all: Int) {
+        if isShown { FileHandle.standardError.write(Data("\r\u{1b}[K\(title): \(done) of \(all)".utf8)) }
     }
 
     func end() { if isShown { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) } }

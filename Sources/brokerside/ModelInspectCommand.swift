@@ -118,14 +118,24 @@ struct ModelSummary: Encodable {
         }
     }
 
+    private static func percent(_ share: Double) -> String {
+        share < 0 ? "none" : String(format: "%.1f %%", share * 100)
+    }
+
     private static func describe(_ report: QuantizationReport) -> [String] {
         var lines = [
             "quantized       weights \(report.weightBits) bit, activations \(report.activationBits) bit, "
-                + "\(report.floatBytes) to \(report.quantizedBytes) bytes, \(report.calibrationInputs) calibration inputs"
+                + "\(report.floatBytes) to \(report.quantizedBytes) bytes (\(percent(report.ratio))), "
+                + "\(report.calibrationInputs) calibration inputs"
         ]
         for output in report.outputs {
             let decibels = String(format: "%.1f", output.signalToNoiseDecibels)
             lines.append("                \(output.name): signal to noise \(decibels) dB")
+        }
+        if let agreement = report.agreement {
+            lines.append(
+                "                \(percent(agreement.foundAgain)) of \(agreement.detections) detections found again on "
+                    + "\(agreement.pictures) pictures, AP against them \(percent(agreement.averagePrecision))")
         }
         for layer in report.widerLayers {
             lines.append("                \(layer.name) keeps \(layer.activationBits) bit: \(layer.reason)")

@@ -155,6 +155,12 @@ struct BrokerContractTests {
         #expect(await client.received(20))
         #expect(Set(client.recorder.texts.suffix(10)) == Set((0..<10).map(String.init)))
         client.connection.finished(10)
+        other.publish("in", "0", qos: .atLeastOnce)
+        #expect(await client.received(21))
+        client.connection.finished(1)
+        let numbers = client.recorder.messages.map(\.deliveryNumber)
+        #expect(Set(numbers.prefix(10)).count == 10 && Set(numbers.prefix(10)) == Set(numbers[10..<20]))
+        #expect(!numbers.contains(nil) && !numbers.prefix(20).contains(numbers[20]))
     }
 
     @Test(arguments: Kind.allCases)

@@ -21,7 +21,7 @@ struct DeliveryFlowTests {
         let bench = try bench()
         bench.cutResults()
         for number in 0..<3 { bench.broker.publishTelemetry(number, qos: .atLeastOnce) }
-        #expect(await eventually { bench.processor.report.publishing.queued == 3 })
+        #expect(await eventually { bench.processor.report.publishing.queued >= 3 })
         #expect(bench.books().inFlight == 3 && bench.books().processed == 0)
         bench.letIn()
         #expect(await bench.settled(3))
@@ -29,7 +29,7 @@ struct DeliveryFlowTests {
         bench.stop()
     }
 
-    @Test func whatHasNoAcceptedResultComesAgainAndHasTheSameId() async throws {
+    @Test func whatComesAgainHasOneResult() async throws {
         let bench = try bench()
         bench.cutResults()
         for number in 0..<3 { bench.broker.publishTelemetry(number, qos: .atLeastOnce) }
@@ -38,9 +38,20 @@ struct DeliveryFlowTests {
         bench.letIn()
         #expect(await bench.settled(6))
         bench.stop()
+        #expect(bench.books().processed == 3 && bench.books().shed == ["duplicate": 3])
         let scores = bench.observer.documents("scores")
-        #expect(Set(scores.compactMap { $0.results?.first?.value }) == [0, 1, 2])
+        #expect(scores.compactMap { $0.results?.first?.value } == [0, 1, 2])
         #expect(Set(scores.compactMap(\.id)).count == 3)
+    }
+
+    /// Equal values are no doubles.
+    @Test func equalMessagesHaveAResultEach() async throws {
+        let bench = try bench()
+        for _ in 0..<3 { bench.publish("plant/a/telemetry", "{\"temp\": 1}", qos: .atLeastOnce) }
+        #expect(await bench.settled(3))
+        bench.stop()
+        #expect(bench.books().processed == 3)
+        #expect(bench.observer.documents("scores").count == 3)
     }
 
     @Test func stoppingFinishesWhatIsInFlight() async throws {

@@ -70,7 +70,7 @@ struct SchedulerTests {
             let message = Message(topic: "t", payload: Payload(text), receivedAt: instant)
             let scheduler = self.scheduler
             scheduler.submit(
-                Delivery(message, key: key, ledger: ledger) { scheduler.settled(lane: 0) }, to: 0)
+                Delivery(message, key: key, ledger: ledger) { _ in scheduler.settled(lane: 0) }, to: 0)
         }
 
         /// Waits until nothing is in flight.

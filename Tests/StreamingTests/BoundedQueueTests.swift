@@ -45,8 +45,29 @@ struct BoundedQueueTests {
         #expect(drain(&queue) == [1, 2])
     }
 
-    @Test func latestKeepsTheNewestOfEachKeyInItsPlace() throws {
+    @Test func latestKeepsTheTwoNewestOfEachKeyInTheirPlaces() throws {
+        var queue = BoundedQueue<Int>(capacity: 5, policy: .latest)
+        for (element, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "b")] {
+            #expect(dropped(queue.insert(element, key: key)) == nil)
+        }
+        let (element, reason) = try #require(dropped(queue.insert(5, key: "a")))
+        #expect(element == 1 && reason == .superseded)
+        #expect(drain(&queue) == [3, 2, 5, 4])
+    }
+
+    @Test func latestKnowsWhoseNewerElementsWait() {
         var queue = BoundedQueue<Int>(capacity: 3, policy: .latest)
+        for (element, key) in [(1, "a"), (2, "b"), (3, "a")] { _ = queue.insert(element, key: key) }
+        var waits: [Bool] = []
+        for key in ["a", "b", "a"] {
+            _ = queue.popFirst()
+            waits.append(queue.contains(key: key))
+        }
+        #expect(waits == [true, false, false])
+    }
+
+    @Test func latestKeepsOneOfEachKeyWhenPlacesAreFew() throws {
+        var queue = BoundedQueue<Int>(capacity: 2, policy: .latest)
         _ = queue.insert(1, key: "a")
         _ = queue.insert(2, key: "b")
         let (element, reason) = try #require(dropped(queue.insert(3, key: "a")))

@@ -8,7 +8,7 @@ import Testing
 struct DeliveryTests {
     private let ledger = Ledger()
 
-    private func makeDelivery(settled: @escaping @Sendable () -> Void = {}) -> Delivery {
+    private func makeDelivery(settled: @escaping @Sendable (Outcome) -> Void = { _ in }) -> Delivery {
         Delivery(Message(topic: "t", payload: Payload("x")), key: "", ledger: ledger, settled: settled)
     }
 
@@ -24,7 +24,7 @@ struct DeliveryTests {
 
     @Test func settlesOnceWhenAllPartsAreFinished() {
         let settled = Mutex(0)
-        let delivery = makeDelivery { settled.withLock { $0 += 1 } }
+        let delivery = makeDelivery { _ in settled.withLock { $0 += 1 } }
         delivery.split(into: 3)
         delivery.finish(.processed)
         delivery.finish(.processed)

@@ -6,15 +6,17 @@ import Synchronization
 /// The entrance of one source: turns messages into deliveries and hands them to the scheduler.
 ///
 /// Runs on the serial queue of the source's connection. Finished here as failed: `too_large` (more bytes than `max_bytes`),
-/// `own_result` (the source's filter matches what this node publishes), `unexpected_topic` (no filter matches).
+/// `own_result` (the source's filter matches what this node publishes), `unexpected_topic` (no filter matches). Finished as
+/// shed: `duplicate` (the broker delivered again what has its results, or failed, in this run).
 package final class Ingest: Sendable {
     package let section: Configuration.SourceSection
     package let ledger = Ledger()
     private let lane: Int
     private let ownTopics: String
     private let links = Mutex<Links?>(nil)
+    private let redeliveries: Mutex<Redeliveries>
 
-    private struct Links {
+    private struct Links: Sendable {
         var connection: any BrokerConnection
         var scheduler: Scheduler
     }
@@ -23,6 +25,8 @@ package final class Ingest: Sendable {
         self.section = section
         self.lane = lane
         self.ownTopics = ownTopics
+        // Of two windows: the one that is worked on, and the one before.
+        redeliveries = Mutex(Redeliveries(capacity: 2 * section.window))
     }
 
     /// Called once, before the connection starts.
@@ -37,22 +41,38 @@ package final class Ingest: Sendable {
     package func receive(_ message: Message) {
         guard let links = links.withLock({ $0 }) else { return }
         let connection = links.connection
-        if let reason = refusal(of: message) {
-            Delivery(message, key: "", ledger: ledger) { connection.finished(1) }.finish(.failed(reason: reason))
-            return
+        if let reason = refusal(of: message) { return refuse(message, reason, connection) }
+        guard let key = key(of: message.topic) else { return refuse(message, "unexpected_topic", connection) }
+        guard let number = message.deliveryNumber else {
+            let (scheduler, lane) = (links.scheduler, lane)
+            let delivery = Delivery(message, key: key, ledger: ledger) { _ in
+                connection.finished(1)
+                scheduler.settled(lane: lane)
+            }
+            return scheduler.submit(delivery, to: lane)
         }
-        guard let key = key(of: message.topic) else {
-            Delivery(message, key: "", ledger: ledger) { connection.finished(1) }
-                .finish(.failed(reason: "unexpected_topic"))
-            return
+        receive(message, key: key, number: number, links)
+    }
+
+    private func refuse(_ message: Message, _ reason: String, _ connection: any BrokerConnection) {
+        Delivery(message, key: "", ledger: ledger) { _ in connection.finished(1) }.finish(.failed(reason: reason))
+    }
+
+    /// Takes a message that the broker may have delivered before.
+    private func receive(_ message: Message, key: String, number: UInt64, _ links: Links) {
+        let delivery = Delivery(message, key: key, ledger: ledger) { [self] outcome in
+            links.connection.finished(1)
+            // Duplicates end here and were never submitted.
+            if outcome == .shed(.duplicate) { return }
+            links.scheduler.settled(lane: lane)
+            guard let (waiting, isNext) = redeliveries.withLock({ $0.finished(number, outcome) }) else { return }
+            if isNext { links.scheduler.submit(waiting, to: lane) } else { waiting.finish(.shed(.duplicate)) }
         }
-        let scheduler = links.scheduler
-        let lane = lane
-        let delivery = Delivery(message, key: key, ledger: ledger) {
-            connection.finished(1)
-            scheduler.settled(lane: lane)
+        switch redeliveries.withLock({ $0.take(number, delivery) }) {
+        case .first: links.scheduler.submit(delivery, to: lane)
+        case .done: delivery.finish(.shed(.duplicate))
+        case .waits(let replaced): replaced?.finish(.shed(.duplicate))
         }
-        scheduler.submit(delivery, to: lane)
     }
 
     /// What the wildcards of the source match in a topic; nil if none of its filters match.

@@ -8,8 +8,8 @@ import Synchronization
 ///
 /// - In: deliveries, from the ingest queues of the connections.
 /// - Out: batches, to whichever worker is free; lanes take turns.
-/// - Dropped: by a lane's overflow policy when its queue is full; what is older than `max_age` when it would be taken.
-///   Either way the delivery is finished as shed.
+/// - Dropped: by a lane's overflow policy when its queue is full; what is older than `max_age` when it would be taken; with
+///   `latest`, what has waited for `supersedingAge` when a newer one of its key waits. Each is finished as shed.
 /// - Bounds: a lane holds `capacity` waiting messages and lets `openLimit` more be on their way (taken, their results not
 ///   yet accepted by the broker). A lane that blocks asks its connection to pause at `capacity` and to go on at half.
 package final class Scheduler: Sendable {
@@ -36,6 +36,10 @@ package final class Scheduler: Sendable {
         package var delivery: Delivery
         package var ticket: UInt64
     }
+
+    /// With `latest`, the message before the newest of a key is worked on if it has not waited longer than this: frames that
+    /// come in pairs are all worked on as long as the workers keep up, and latency under overload grows by no more.
+    static let supersedingAge: Int64 = 250_000_000
 
     /// What one read of a socket can still bring after a connection was asked to pause.
     private static let blockSlack = 4096
@@ -149,7 +153,7 @@ package final class Scheduler: Sendable {
     // MARK: Taking
 
     private func take(for worker: Worker) -> Batch? {
-        var stale: [Delivery] = []
+        var stale: [(delivery: Delivery, reason: ShedReason)] = []
         var resumes: Int?
         let batch = state.withLock { state -> Batch? in
             for offset in lanes.indices {
@@ -167,11 +171,13 @@ package final class Scheduler: Sendable {
             return nil
         }
         if let resumes { lanes[resumes].resume() }
-        for delivery in stale { delivery.finish(.shed(.stale)) }
+        for (delivery, reason) in stale { delivery.finish(.shed(reason)) }
         return batch
     }
 
-    private func pop(_ index: Int, _ state: inout State, stale: inout [Delivery]) -> Batch {
+    private func pop(
+        _ index: Int, _ state: inout State, stale: inout [(delivery: Delivery, reason: ShedReason)]
+    ) -> Batch {
         let lane = lanes[index]
         let now = Instant.now
         var taken: [Taken] = []
@@ -180,8 +186,11 @@ package final class Scheduler: Sendable {
             let delivery = state.lanes[index].queue.popFirst()
         {
             state.lanes[index].open += 1
-            if let limit = lane.maxAgeNanoseconds, delivery.receivedAt.nanoseconds(to: now) >= limit {
-                stale.append(delivery)
+            let age = delivery.receivedAt.nanoseconds(to: now)
+            if let limit = lane.maxAgeNanoseconds, age >= limit {
+                stale.append((delivery, .stale))
+            } else if age >= Scheduler.supersedingAge, state.lanes[index].queue.contains(key: delivery.key) {
+                stale.append((delivery, .superseded))
             } else {
                 taken.append(Taken(delivery: delivery, ticket: sequencers[index].begin(delivery.key)))
             }
