@@ -41,7 +41,9 @@ let package = Package(
         // Floor 2
         library("MQTT", ["Streaming", "CMosquitto"]),
         library("Vision", ["Tensors", "CJPEG"]),
-        library("Telemetry", ["Streaming"]),
+        library(
+            "Telemetry", ["Streaming", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["sparkplug.proto"]),
         library("Anomaly"),
         library("Alerts"),
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
@@ -81,13 +83,13 @@ let package = Package(
         tests("Streaming", ["Streaming"]),
         tests("MQTT", ["MQTT", "Streaming", "Simulation"]),
         tests("Vision", ["Vision", "Tensors"]),
-        tests("Telemetry", ["Telemetry", "Streaming"]),
+        tests("Telemetry", ["Telemetry", "Streaming", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
         tests("Anomaly", ["Anomaly"]),
         tests("Alerts", ["Alerts"]),
         tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX", "TFLite", "Inference"]),
         tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression"]),
         tests("Simulation", ["Simulation", "Vision"]),
-        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Benchmarks"]),
+        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Telemetry", "Benchmarks"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -75,6 +75,15 @@ package struct SeriesRegistry: Sendable {
     /// What the slot belongs to now; nil if it was never given away.
     package func id(ofSlot slot: Int) -> SeriesID? { entries.indices.contains(slot) ? entries[slot].id : nil }
 
+    /// The slot that was not used for the longest time; nil if none is.
+    package var oldestSlot: Int? { oldest >= 0 ? Int(oldest) : nil }
+
+    /// The slot that was used next after `slot` was.
+    package func slotUsed(after slot: Int) -> Int? {
+        let newer = entries[slot].newer
+        return newer >= 0 ? Int(newer) : nil
+    }
+
     private mutating func unlink(_ slot: Int32) {
         let (newer, older) = (entries[Int(slot)].newer, entries[Int(slot)].older)
         if newer >= 0 { entries[Int(newer)].older = older } else { newest = older }

@@ -2,6 +2,7 @@
 
 import Streaming
 import Synchronization
+import Telemetry
 
 /// The entrance of one source: turns messages into deliveries and hands them to the scheduler.
 ///
@@ -11,6 +12,8 @@ import Synchronization
 package final class Ingest: Sendable {
     package let section: Configuration.SourceSection
     package let ledger = Ledger()
+    /// Of a source of telemetry.
+    package let samples = SampleLedger()
     private let lane: Int
     private let ownTopics: String
     private let links = Mutex<Links?>(nil)
@@ -76,8 +79,14 @@ package final class Ingest: Sendable {
     }
 
     /// What the wildcards of the source match in a topic; nil if none of its filters match.
+    ///
+    /// Of a source of Sparkplug: `<group>/<node>[/<device>]`, the same for all kinds of messages of a device.
     package func key(of topic: String) -> String? {
-        for filter in section.topics { if let key = filter.key(of: topic) { return key } }
+        for filter in section.topics {
+            guard let key = filter.key(of: topic) else { continue }
+            guard section.reading.format == .sparkplug else { return key }
+            return SparkplugTopic(topic)?.key ?? key
+        }
         return nil
     }
 
