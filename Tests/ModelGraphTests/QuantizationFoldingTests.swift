@@ -56,6 +56,27 @@ import Testing
         #expect(try #require(ReferenceEvaluator(folded).run(input())["y"]).array(of: Float.self) == expected)
     }
 
+    @Test func aFunctionBetweenALayerAndItsConversionIsPartOfTheLayer() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput("x", .float32, [1, 2, 3, 3])
+        let form = (type: ElementType.uint8, quantization: QuantizationParameters(scale: 0.1, zeroPoint: 100))
+        func add(_ operation: Operator, _ inputs: [ValueID?], stored: Bool = false) throws -> [ValueID?] {
+            let name = "v\(builder.graph.values.count)"
+            return try builder.add(name, operation, inputs, outputs: [name], stored: stored ? form : nil)
+        }
+        let weight = builder.addConstant(
+            "w", Tensor([2, 2, 1, 1], [Int8(1), 2, 3, 4]), quantization: .init(scale: 0.5, zeroPoint: 0))
+        let first = try add(.dequantizeLinear, try add(.quantizeLinear, [x], stored: true))
+        let sums = try add(
+            .convolution(Convolution(kernel: [1, 1])), first + (try add(.dequantizeLinear, [weight])))
+        let last = try add(.quantizeLinear, try add(.unary(.relu), sums), stored: true)
+        let y = try #require(try add(.dequantizeLinear, last)[0])
+        let graph = QuantizationFolding.folded(try builder.finish(named: [(name: "y", id: y)]))
+        #expect(graph.nodes.count == 5)
+        let fused = QuantizationFolding.folded(Fusion.fused(graph))
+        #expect(fused.nodes.map(\.operation.name) == ["quantizeLinear", "convolution", "dequantizeLinear"])
+    }
+
     @Test func unfoldedNodesGiveTheSameNumbers() throws {
         let folded = QuantizationFolding.folded(try network(.uint8))
         let indices = Set(folded.nodes.indices.filter { folded.isUnfoldable(folded.nodes[$0]) })
