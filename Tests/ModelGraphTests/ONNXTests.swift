@@ -4,6 +4,7 @@ import ModelGraph
 import ONNX
 import SwiftProtobuf
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct ONNXTests {
@@ -135,6 +136,38 @@ import Testing
         maker.node("Add", ["x", "w"], ["y"])
         maker.output("y")
         #expect(throws: ImportError.self) { try maker.model(folder: NSTemporaryDirectory()) }
+    }
+
+    @Test(arguments: [true, false]) func externalDataMayBeLinkedWithinTheFolderOnly(inside: Bool) throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let model = folder.file("model")
+        try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: false)
+        let target = inside ? model + "/real.bin" : folder.file("secret.bin")
+        try Data([0, 0, 0x80, 0x3f]).write(to: URL(fileURLWithPath: target))
+        try FileManager.default.createSymbolicLink(atPath: model + "/weights.bin", withDestinationPath: target)
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 1
+                $0.dims = [1]
+                $0.dataLocation = 1
+                $0.externalData = [
+                    .with {
+                        $0.key = "location"
+                        $0.value = "weights.bin"
+                    }
+                ]
+            })
+        maker.node("Add", ["x", "w"], ["y"])
+        maker.output("y")
+        if inside {
+            #expect(try run(maker.model(folder: model), ["x": Tensor([1], [Float(2)])]) == [3])
+        } else {
+            #expect(throws: ImportError.self) { try maker.model(folder: model) }
+        }
     }
 
     @Test func giantShapesAreRefused() throws {
