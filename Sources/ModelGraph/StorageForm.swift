@@ -117,6 +117,7 @@ extension Operator {
     func readsWeight(at place: Int) -> Bool {
         switch self {
         case .convolution, .transposedConvolution, .gemm, .matMul: place == 1
+        case .recurrent: place == 1 || place == 2
         case .dequantizeLinear: true
         default: false
         }

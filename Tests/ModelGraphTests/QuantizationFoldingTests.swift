@@ -102,6 +102,23 @@ import Testing
         #expect(function.outputs[0].map { folded[$0].quantization } == .some(nil))
     }
 
+    @Test func weightsOfRecurrentLayersStaySigned() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput(
+            "x", .uint8, [2, 1, 3], quantization: QuantizationParameters(scale: 0.1, zeroPoint: 128))
+        func weight(_ name: String, _ columns: Int) -> ValueID {
+            builder.addConstant(
+                name, Tensor([1, 8, columns], (0..<(8 * columns)).map { Int8($0) }),
+                quantization: QuantizationParameters(scale: 0.1, zeroPoint: 0))
+        }
+        let recurrent = Recurrent(
+            cell: .lstm, direction: .forward, hiddenSize: 2, functions: [.sigmoid, .tanh, .tanh])
+        let inputs = [x, weight("w", 3), weight("r", 2)]
+        let y = try #require(try builder.add("l", .recurrent(recurrent), inputs, outputs: ["y"])[0])
+        let folded = QuantizationFolding.folded(try builder.finish(named: [(name: "y", id: y)]))
+        #expect(folded.constants.values.allSatisfy { $0.type == .int8 })
+    }
+
     @Test func parametersThatAreComputedAreWrittenOut() throws {
         var maker = ONNXMaker(version: 21)
         maker.input("x", ["1", "4"])
