@@ -48,7 +48,7 @@ extension GraphImporter {
             try ReferenceEvaluator.evaluate(.cast(to: .float64), [$0])[0].array(of: Double.self)[0]
         }
         let steps = ((bounds[1] - bounds[0]) / bounds[2]).rounded(.up)
-        guard steps.isFinite, steps <= Double(1 << 28) else { throw Unsupported("a range of \(steps) elements") }
+        guard steps.isFinite, steps <= Double(1 << 22) else { throw Unsupported("a range of \(steps) elements") }
         // Each element is start + index * delta, as the specification defines it.
         let values = (0..<Int(max(steps, 0))).map { bounds[0] + Double($0) * bounds[2] }
         return try ReferenceEvaluator.evaluate(.cast(to: type), [Tensor([values.count], values)])[0]
@@ -86,7 +86,9 @@ extension GraphImporter {
         try importBody(graph)
         let outputs = graph.output.map { scope[$0.name] ?? nil }
         if outputs.contains(where: { $0 == nil }) {
-            if unsupported.count > faults { throw Unsupported("a node in a branch is not supported") }
+            if unsupported.count > faults {
+                throw Unsupported("a node in a branch is not supported", needsConstants: true)
+            }
             throw ImportError.malformed("a branch of an If has an output that is never computed")
         }
         return outputs

@@ -47,7 +47,7 @@ struct TensorDecoder {
         let tensor = Tensor(source.type, shape)
         raw.withUnsafeBytes { bytes in
             switch source {
-            case .float16: widen(bytes, UInt16.self, tensor) { Self.float(half: $0) }
+            case .float16: widen(bytes, UInt16.self, tensor) { Float(half: $0) }
             case .bfloat16: widen(bytes, UInt16.self, tensor) { Float(bitPattern: UInt32($0) << 16) }
             case .uint32: widen(bytes, UInt32.self, tensor) { Int64($0) }
             case .uint64: widen(bytes, UInt64.self, tensor) { Int64(clamping: $0) }
@@ -87,20 +87,9 @@ struct TensorDecoder {
         case .int32: try tensor(proto.int32Data) { $0 }
         case .int64: try tensor(proto.int64Data) { $0 }
         case .bool: try tensor(proto.int32Data) { $0 != 0 }
-        case .float16: try tensor(proto.int32Data) { Self.float(half: UInt16(truncatingIfNeeded: $0)) }
+        case .float16: try tensor(proto.int32Data) { Float(half: UInt16(truncatingIfNeeded: $0)) }
         case .bfloat16: try tensor(proto.int32Data) { Float(bitPattern: UInt32(truncatingIfNeeded: $0) << 16) }
         case .uint32, .uint64: try tensor(proto.uint64Data) { Int64(clamping: $0) }
-        }
-    }
-
-    /// IEEE 754 binary16, without the `Float16` type, which Swift has not on every platform.
-    static func float(half: UInt16) -> Float {
-        let sign: Float = half & 0x8000 == 0 ? 1 : -1
-        let (exponent, fraction) = (Int(half >> 10 & 0x1f), Float(half & 0x3ff))
-        switch exponent {
-        case 0: return sign * Float(sign: .plus, exponent: -24, significand: fraction)
-        case 31: return fraction == 0 ? sign * .infinity : .nan
-        default: return sign * Float(sign: .plus, exponent: exponent - 25, significand: 1024 + fraction)
         }
     }
 
