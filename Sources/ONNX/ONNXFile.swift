@@ -124,7 +124,8 @@ package struct ONNXFile {
                 importer.scope[input.name] = .some(importer.builder.addConstant(input.name, tensor))
                 continue
             }
-            guard case .tensorType(let type)? = input.type.value, let element = ONNXElement(rawValue: type.elemType)
+            guard case .tensorType(let type)? = input.type.value, let element = ONNXElement(rawValue: type.elemType),
+                !element.isPacked
             else {
                 throw ImportError.malformed("input \(input.name) is not a tensor of a supported element type")
             }
