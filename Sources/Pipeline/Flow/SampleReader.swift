@@ -63,7 +63,9 @@ struct SampleReader: Sendable {
         var kept = 0
         for index in samples.indices {
             let sample = samples[index]
-            let verdict = clocks?.judge(sample, key: delivery.key, receivedAt: delivery.receivedAt)
+            // What has no time of its own says nothing about the device's clock.
+            let hasOwnTime = sample.unixNanoseconds != delivery.receivedAt.unixNanoseconds
+            let verdict = !hasOwnTime ? nil : clocks?.judge(sample, key: delivery.key, receivedAt: delivery.receivedAt)
             if let verdict {
                 counts.add(verdict)
                 if !verdict.isNote {
