@@ -95,12 +95,8 @@ extension StreamProcessor {
         /// Per pipeline, its desks by `PipelineDesks`.
         func makeDesks(topics: ResultTopics) throws -> [[AlertDesk]] {
             try configuration.pipelines.map { pipeline in
-                let filters = source(of: pipeline)?.topics ?? []
-                let isSparkplug = source(of: pipeline)?.reading.format == .sparkplug
-                let keyOfTopic: @Sendable (String) -> String = { topic in
-                    if isSparkplug, let topic = SparkplugTopic(topic) { return topic.key }
-                    return filters.lazy.compactMap { $0.key(of: topic) }.first ?? ""
-                }
+                let source = source(of: pipeline)
+                let keyOfTopic: @Sendable (String) -> String = { source?.key(of: $0) ?? "" }
                 func desk(_ rules: AlertRules) -> AlertDesk {
                     AlertDesk(
                         node: configuration.node, pipeline: pipeline.name, topics: topics, rules: rules.rules,

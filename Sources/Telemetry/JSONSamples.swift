@@ -27,7 +27,11 @@ struct JSONSamples: Sendable {
     mutating func read(
         _ text: UnsafeRawBufferPointer, _ receivedAt: Instant, _ names: inout SeriesNames, _ sink: inout SampleSink
     ) throws(TelemetryFault) {
-        try scanner.scan(text)
+        do throws(TelemetryFault) { try scanner.scan(text) } catch {
+            guard error == .invalidJSON, let state = state(text) else { throw error }
+            guard let series = names.number(of: "value") else { throw .tooManySeries }
+            return sink.add(state, series: series, at: receivedAt.unixNanoseconds)
+        }
         while seriesOfPlace.count < scanner.tree.slotCount, isAutomatic {
             let name = SeriesNames.name(scanner.tree.levels(ofSlot: seriesOfPlace.count))
             seriesOfPlace.append(names.number(of: name) ?? JSONSamples.nameless)
@@ -43,6 +47,14 @@ struct JSONSamples: Sendable {
         }
         if scanner.overflowCount > 0 { sink.refuse(.tooManySeries, series: nil) }
         if scanner.isCut { sink.refuse(.tooManySamples, series: nil) }
+    }
+
+    /// Where series are found by themselves: a text that is no JSON but a state (`on`, `unavailable`), as the same devices
+    /// send it on other topics.
+    private func state(_ text: UnsafeRawBufferPointer) -> TextValue? {
+        guard isAutomatic, let state = TextValue.plain(text, other: .invalidJSON), state != .refused(.invalidJSON)
+        else { return nil }
+        return state
     }
 
     private func add(

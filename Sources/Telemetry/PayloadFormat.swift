@@ -4,7 +4,8 @@
 package enum PayloadFormat: String, Sendable, CaseIterable, Codable {
     /// One JSON text (RFC 8259, UTF-8); a byte order mark before it is skipped. Booleans count as 0 and 1. If an object
     /// has a name twice, the last one counts. Beyond the RFC, the literals `NaN`, `Infinity` and `-Infinity` that some
-    /// libraries write are read, as values that are not finite.
+    /// libraries write are read, as values that are not finite. Where series are found by themselves, a bare state is read
+    /// as with `number`.
     case json
     /// One value as text, with white space around it allowed: a decimal number (`-12.5e3`; as devices write them also
     /// `+5.`, `.5`, `007`), or a state (`ON`, `off`, `true`, `open`) as 1 or 0.

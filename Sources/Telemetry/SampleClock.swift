@@ -75,7 +75,7 @@ struct SampleClock: Sendable {
 }
 
 /// The clocks of at most `capacity` series of all devices; of the one that was silent for longest is forgotten what it knew.
-/// About 200 bytes a series and the text of its key.
+/// About 180 bytes a series and the text of its key.
 package struct SeriesClocks: Sendable {
     private var registry: SeriesRegistry
     private var clocks: [SampleClock] = []

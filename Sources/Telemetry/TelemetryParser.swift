@@ -144,7 +144,9 @@ package struct TelemetryParser: Sendable {
             reader = .number
             defer { reader = .json(samples) }
             try samples.read(payload, receivedAt, &seriesNames, &sink)
-        case .number: sink.add(TelemetryParser.number(payload), series: 0, at: receivedAt.unixNanoseconds)
+        case .number:
+            let value = TextValue.plain(payload, other: .notANumber) ?? .refused(.notANumber)
+            sink.add(value, series: 0, at: receivedAt.unixNanoseconds)
         case .csv(var samples):
             reader = .number
             defer { reader = .csv(samples) }
@@ -159,14 +161,6 @@ package struct TelemetryParser: Sendable {
             return try samples.read(payload, topic, receivedAt, &seriesNames, &sink)
         }
         return true
-    }
-
-    private static func number(_ payload: UnsafeRawBufferPointer) -> TextValue {
-        func isWhiteSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
-        guard let start = payload.firstIndex(where: { !isWhiteSpace($0) }),
-            let last = payload.lastIndex(where: { !isWhiteSpace($0) })
-        else { return .refused(.notANumber) }
-        return TextValue.read(UnsafeRawBufferPointer(rebasing: payload[start...last]), other: .notANumber)
     }
 
     private static func check(_ settings: Settings) throws(ConfigurationFault) {

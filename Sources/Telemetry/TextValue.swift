@@ -30,6 +30,15 @@ enum TextValue: Equatable {
         }
     }
 
+    /// The same of a whole payload, with white space around; nil if there is nothing else in it.
+    static func plain(_ payload: UnsafeRawBufferPointer, other: TelemetryFault) -> TextValue? {
+        func isWhiteSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+        guard let start = payload.firstIndex(where: { !isWhiteSpace($0) }),
+            let last = payload.lastIndex(where: { !isWhiteSpace($0) })
+        else { return nil }
+        return read(UnsafeRawBufferPointer(rebasing: payload[start...last]), other: other)
+    }
+
     /// The value of a number that stands in `text`.
     @inline(__always)
     static func number(_ value: Double, _ text: UnsafeRawBufferPointer) -> TextValue {

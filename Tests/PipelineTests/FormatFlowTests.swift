@@ -32,6 +32,11 @@ struct FormatFlowTests {
                 "format: json, samples: /r", "{ series: { t: /t } }", #"{"r":[{"t":1},{"t":2}]}"#,
                 ["m t 1.0", "m t 2.0"]
             ),
+            (
+                "format: json, samples: \"\", timestamp: /0", "{ series: { t: /1 } }",
+                "[[1700000002,3],[1700000001,2],[1700000000,1]]", ["m t 1.0", "m t 2.0", "m t 3.0"]
+            ),
+            ("format: json", "{}", "off\n", ["m value 0.0"]),
             ("format: number", "{}", "ON", ["m value 1.0"]),
             ("format: number", "{ series: { door: \"\" } }", "closed", ["m door 0.0"]),
             ("format: csv", "{ series: { t: /1 } }", "x,1.5\ny,2.5", ["m t 1.5", "m t 2.5"]),
@@ -100,7 +105,7 @@ struct FormatFlowTests {
         #expect(counts.accepted == 4)
         #expect(
             counts.refused == [.nullValue: 1, .unavailable: 1, .notFinite: 1, .wrongType: 1, .repeated: 1, .late: 1])
-        #expect(counts.noted == [.rounded: 1, .badTimestamp: 1, .clockJump: 1])
+        #expect(counts.noted == [.rounded: 1, .badTimestamp: 1])
     }
 
     @Test(arguments: [

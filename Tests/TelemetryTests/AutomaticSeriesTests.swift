@@ -44,6 +44,21 @@ struct AutomaticSeriesTests {
         #expect(parser.read("\"x\"").outcome == .failed(.wrongType))
     }
 
+    @Test(
+        arguments: [
+            ("on", 1, .processed), ("OFF\n", 0, .processed), ("+21.5", 21.5, .processed),
+            ("unavailable", nil, .failed(.unavailable)), ("nan", nil, .failed(.notFinite)),
+            ("hot", nil, .failed(.invalidJSON)),
+            ("", nil, .failed(.invalidJSON)), (" ", nil, .failed(.invalidJSON)), ("1 2", nil, .failed(.invalidJSON)),
+        ] as [(String, Double?, ParseOutcome)])
+    func aStateThatIsNoJSONIsOneSeries(text: String, value: Double?, outcome: ParseOutcome) throws {
+        var parser = try TelemetryParser.make(.json)
+        let reading = parser.read(text)
+        #expect(reading.outcome == outcome && reading.values["value"] == value)
+        var declared = try TelemetryParser.make(.json, [""])
+        #expect(declared.read(text).outcome == .failed(.invalidJSON))
+    }
+
     @Test func anArrayOfObjectsIsASampleAnObject() throws {
         var parser = try TelemetryParser.make(.json, timestamp: "/ts")
         let reading = parser.read(#"[{"ts":1700000000,"t":1},{"ts":1700000001,"t":2,"u":[3]}]"#)

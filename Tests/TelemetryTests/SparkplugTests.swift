@@ -91,6 +91,25 @@ struct SparkplugTests {
         }
     }
 
+    @Test func damagedPayloadsNeverTrap() throws {
+        var generator = SeededGenerator(state: 9)
+        var payload = SparkplugPayload()
+        payload.timestamp = 1_700_000_000_000
+        payload.metrics = SparkplugBench.birth()
+        payload.seq = 1
+        let whole: [UInt8] = try payload.serializedBytes()
+        var bench = try SparkplugBench()
+        for round in 0..<3000 {
+            var bytes = whole
+            for _ in 0...round % 3 {
+                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+            }
+            let kind = SparkplugTopic.Kind.allCases[round % SparkplugTopic.Kind.allCases.count].rawValue
+            let reading = bench.read(bytes, topic: "spBv1.0/g/\(kind)/n" + (kind.hasPrefix("D") ? "/d" : ""))
+            #expect(reading.samples.allSatisfy { $0.value.isFinite && reading.names.indices.contains($0.series) })
+        }
+    }
+
     @Test(arguments: [
         "g/NBIRTH/n", "spBv1.0/g/NBIRTH", "spBv1.0/g/NBIRTH/n/d", "spBv1.0/g/DDATA/n", "spBv1.0/g/XDATA/n",
         "spAv1.0/g/NDATA/n",

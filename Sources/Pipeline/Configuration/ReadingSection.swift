@@ -2,6 +2,19 @@
 
 import Telemetry
 
+extension Configuration.SourceSection {
+    /// What the wildcards of the source match in a topic; nil if none of its filters match.
+    ///
+    /// Of a source of Sparkplug: `<group>/<node>[/<device>]`, the same for all kinds of messages of a device.
+    package func key(of topic: String) -> String? {
+        for filter in topics {
+            guard let key = filter.key(of: topic) else { continue }
+            return reading.format == .sparkplug ? SparkplugTopic(topic)?.key ?? key : key
+        }
+        return nil
+    }
+}
+
 extension Configuration {
     /// How the payloads of a source of telemetry are read.
     package struct ReadingSection: Sendable, Equatable {

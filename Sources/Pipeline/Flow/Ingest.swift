@@ -2,7 +2,6 @@
 
 import Streaming
 import Synchronization
-import Telemetry
 
 /// The entrance of one source: turns messages into deliveries and hands them to the scheduler.
 ///
@@ -79,16 +78,7 @@ package final class Ingest: Sendable {
     }
 
     /// What the wildcards of the source match in a topic; nil if none of its filters match.
-    ///
-    /// Of a source of Sparkplug: `<group>/<node>[/<device>]`, the same for all kinds of messages of a device.
-    package func key(of topic: String) -> String? {
-        for filter in section.topics {
-            guard let key = filter.key(of: topic) else { continue }
-            guard section.reading.format == .sparkplug else { return key }
-            return SparkplugTopic(topic)?.key ?? key
-        }
-        return nil
-    }
+    package func key(of topic: String) -> String? { section.key(of: topic) }
 
     private func refusal(of message: Message) -> String? {
         if message.discardedPayloadBytes > 0 || message.payload.count > section.maximumBytes { return "too_large" }

@@ -36,7 +36,7 @@ struct SampleReader: Sendable {
         return counts
     }
 
-    /// Replaces the content of `samples` (empty after `failed`).
+    /// Replaces the content of `samples` (empty after `failed`). Those with their own time come in the order of time.
     ///
     /// A message of which all samples are old fails with `late` or `repeated`.
     mutating func read(_ delivery: Delivery, into samples: inout [Sample]) -> ParseOutcome {
@@ -56,11 +56,16 @@ struct SampleReader: Sendable {
     /// Leaves out samples that are late or came before; why the last one was.
     private mutating func dropOld(_ samples: inout [Sample], of delivery: Delivery) -> TelemetryFault? {
         guard clocks != nil else { return nil }
+        // Some devices send the newest first.
+        let isOrdered = zip(samples, samples.dropFirst()).allSatisfy { $0.unixNanoseconds <= $1.unixNanoseconds }
+        if !isOrdered { samples.sort { ($0.unixNanoseconds, $0.series) < ($1.unixNanoseconds, $1.series) } }
         var reason: TelemetryFault?
         var kept = 0
         for index in samples.indices {
             let sample = samples[index]
-            let verdict = clocks?.judge(sample, key: delivery.key, receivedAt: delivery.receivedAt)
+            // What has no time of its own says nothing about the device's clock.
+            let hasOwnTime = sample.unixNanoseconds != delivery.receivedAt.unixNanoseconds
+            let verdict = !hasOwnTime ? nil : clocks?.judge(sample, key: delivery.key, receivedAt: delivery.receivedAt)
             if let verdict {
                 counts.add(verdict)
                 if !verdict.isNote {
