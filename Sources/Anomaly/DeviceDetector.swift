@@ -68,7 +68,7 @@ package struct DeviceDetector: Sendable {
         }
         let isWarmingUp = seen < DeviceDetector.warmUpCount(models.count)
         seen = min(seen + 1, DeviceDetector.warmUpCount(models.count))
-        var isAlarm = !isWarmingUp && threshold.isAlarm(logProbability, allowed)
+        var isAlarm = !isWarmingUp && threshold.isAlarm(logProbability, allowed, continues: isHeld)
         if models.count > 1 {
             if isAlarm { (isHeld, quietCount) = (true, 0) }
             isAlarm = isHeld
