@@ -105,11 +105,16 @@ INLINE void finish(const struct int8_epilogue *e, enum float_activation activati
         bias = load_part(e->bias + c, count);
     }
     vector f = fused(sum, multiplier, bias);
-    vector r = {0};
-    if (residual) r = load_bytes(residual + c, count) - splat(e->residual_zero);
-    if (residual && !e->residual_after_activation) f = fused(r, splat(e->residual_scale), f);
+    vector r = {0}, r_scale = {0};
+    if (residual) {
+        const int whole = count == WIDTH;
+        r = load_bytes(residual + c, count) -
+            (whole ? load(e->residual_zero + c) : load_part(e->residual_zero + c, count));
+        r_scale = whole ? load(e->residual_scale + c) : load_part(e->residual_scale + c, count);
+    }
+    if (residual && !e->residual_after_activation) f = fused(r, r_scale, f);
     f = activated(f, activation, e->activation.low, e->activation.high);
-    if (residual && e->residual_after_activation) f = fused(r, splat(e->residual_scale), f);
+    if (residual && e->residual_after_activation) f = fused(r, r_scale, f);
     if (e->inverse_scale) {
         vector scale = count == WIDTH ? load(e->inverse_scale + c) : load_part(e->inverse_scale + c, count);
         vector zero = count == WIDTH ? load(e->zero + c) : load_part(e->zero + c, count);
@@ -344,13 +349,15 @@ static void requantize(const float *multiplier, const float *bias, const uint8_t
         }
 }
 
-static void add(const struct int8_epilogue *e, float scale_a, float zero_a, const uint8_t *a, ptrdiff_t a_pitch,
-                const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
+                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
+                ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch)
         for (ptrdiff_t c = 0; c < count; c += WIDTH) {
             const ptrdiff_t n = count - c < WIDTH ? count - c : WIDTH;
-            const vector second = (load_bytes(b + c, n) - splat(e->residual_zero)) * splat(e->residual_scale);
-            vector f = fused(load_bytes(a + c, n) - splat(zero_a), splat(scale_a), second);
+            const vector second =
+                (load_bytes(b + c, n) - load_part(e->residual_zero + c, n)) * load_part(e->residual_scale + c, n);
+            vector f = fused(load_bytes(a + c, n) - load_part(zero_a + c, n), load_part(scale_a + c, n), second);
             f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
             store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, n), load_part(e->zero + c, n)), n);
         }

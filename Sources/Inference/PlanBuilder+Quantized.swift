@@ -39,8 +39,9 @@ extension PlanBuilder {
 
     mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
         guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID),
-            let y = node.outputs[0],
-            let source = uniform(x), weight.type == .int8, let steps = graph[weightID].quantization,
+            let y = node.outputs[0], graph[x].shape.rank > 2,
+            let source = perChannel(x, graph[x].shape[1]), weight.type == .int8,
+            let steps = graph[weightID].quantization,
             steps.zeroPoints.allSatisfy({ $0 == 0 }), convolution.kernel.count <= 2, graph[y].shape.count > 0,
             graph[x].shape.count > 0
         else { return false }
@@ -48,21 +49,28 @@ extension PlanBuilder {
         let taps = convolution.kernel.reduce(1, *)
         let isDepthwise = convolution.groups > 1 && convolution.groups == filters && filters == channels
         guard isDepthwise ? taps <= Self.maximumDepthwiseTaps : convolution.groups == 1,
-            steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0)
+            steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0),
+            // Channels that are added up have one scale; weights may have been multiplied by scales before they were rounded.
+            isDepthwise || Set(source.scales).count == 1
         else { return false }
         guard let bias = realBias(input(node, 2), count: filters) else { return false }
         let residual = input(node, 3)
-        if residual != nil && uniform(residual) == nil { return false }
+        let added = residual.map { perChannel($0, filters) }
+        if case .some(nil) = added { return false }
         if !isFloat(y) && perChannel(y, filters) == nil { return false }
         let outgoing = perChannel(y, filters)
 
-        let scales = (0..<filters).map { source.scale * steps.scales[steps.scales.count == 1 ? 0 : $0] }
+        let scales = (0..<filters).map {
+            source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
+        }
         var layer = QuantizedLayer(
             kernels: Int8Kernels.suiting(weight, taps: taps, isDepthwise: isDepthwise), isDepthwise: isDepthwise,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
             target: target(y), residual: residual.map { read($0, .channelsLast) }, multiplier: addConstant(scales),
             bias: addConstant(bias), inverseScale: outgoing.map { addConstant($0.scales.map { 1 / $0 }) },
-            zero: outgoing.map { addConstant($0.zeros) })
+            zero: outgoing.map { addConstant($0.zeros) },
+            residualScale: added.flatMap { $0 }.map { addConstant($0.scales) },
+            residualZero: added.flatMap { $0 }.map { addConstant($0.zeros) })
         layer.job.window = float_window(
             graph[x].shape, graph[y].shape, layer.source, layer.target, kernel: convolution.kernel,
             strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
@@ -71,11 +79,7 @@ extension PlanBuilder {
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
         layer.job.epilogue.activation = float_epilogue(convolution.activation)
         layer.job.epilogue.residual_after_activation = convolution.residual == .afterActivation ? 1 : 0
-        if let added = uniform(residual) {
-            layer.job.epilogue.residual_scale = added.scale
-            layer.job.epilogue.residual_zero = added.zero
-        }
-        emit(node.name, layer, weight, taps: taps, zeroPoint: UInt8(clamping: Int(source.zero)))
+        emit(node.name, layer, weight, taps: taps, zeroPoints: source.zeros.map { UInt8(clamping: Int($0)) })
         return true
     }
 
@@ -99,6 +103,8 @@ extension PlanBuilder {
         let bias: Place
         let inverseScale: Place?
         let zero: Place?
+        let residualScale: Place?
+        let residualZero: Place?
         private var shared = Shared(int8_convolution())
 
         var job: int8_convolution {
@@ -108,7 +114,8 @@ extension PlanBuilder {
 
         init(
             kernels: Int8Kernels, isDepthwise: Bool, images: Int, outputElementBytes: Int, source: Place, target: Place,
-            residual: Place?, multiplier: Place, bias: Place, inverseScale: Place?, zero: Place?
+            residual: Place?, multiplier: Place, bias: Place, inverseScale: Place?, zero: Place?,
+            residualScale: Place?, residualZero: Place?
         ) {
             self.kernels = kernels
             self.isDepthwise = isDepthwise
@@ -121,13 +128,16 @@ extension PlanBuilder {
             self.bias = bias
             self.inverseScale = inverseScale
             self.zero = zero
+            self.residualScale = residualScale
+            self.residualZero = residualZero
         }
     }
 
-    private mutating func emit(_ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, zeroPoint: UInt8) {
+    private mutating func emit(
+        _ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, zeroPoints: [UInt8]
+    ) {
         let table = layer.kernels.table
         let (channels, filters) = (layer.job.channels, layer.job.filters)
-        let zeroPoints = [UInt8](repeating: zeroPoint, count: channels)
         let values = weight.elements(as: Int8.self).baseAddress
         let packed =
             layer.isDepthwise
@@ -137,13 +147,14 @@ extension PlanBuilder {
             : addConstant(byteCount: int8_packed_bytes(table, filters, taps * channels)) {
                 int8_pack_weights(table, values, zeroPoints, filters, channels, taps, $0)
             }
-        let outsideCount = layer.job.window.kernel_width * channels
-        let outside = addConstant(byteCount: outsideCount + Buffer.alignmentBytes) {
-            $0.initializeMemory(as: UInt8.self, repeating: zeroPoint, count: outsideCount)
+        let row = (0..<layer.job.window.kernel_width).flatMap { _ in zeroPoints }
+        let outside = addConstant(byteCount: row.count + Buffer.alignmentBytes) {
+            $0.copyMemory(from: row, byteCount: row.count)
         }
         let patches = Place(root: addRoot(byteCount: int8_patch_bytes(table, taps * channels)), layout: .rowMajor)
         let used = [layer.source, layer.target, packed, outside, patches, layer.multiplier, layer.bias]
-        emit(name, used + [layer.residual, layer.inverseScale, layer.zero].compactMap { $0 }) { memory in
+        let optional = [layer.residual, layer.inverseScale, layer.zero, layer.residualScale, layer.residualZero]
+        emit(name, used + optional.compactMap { $0 }) { memory in
             var job = layer.job
             job.weights = UnsafeRawPointer(memory.pointer(packed))
             job.outside = UnsafePointer(memory.bytes(outside))
@@ -151,6 +162,8 @@ extension PlanBuilder {
             job.epilogue.bias = UnsafePointer(memory.floats(layer.bias))
             job.epilogue.inverse_scale = layer.inverseScale.map { UnsafePointer(memory.floats($0)) }
             job.epilogue.zero = layer.zero.map { UnsafePointer(memory.floats($0)) }
+            job.epilogue.residual_scale = layer.residualScale.map { UnsafePointer(memory.floats($0)) }
+            job.epilogue.residual_zero = layer.residualZero.map { UnsafePointer(memory.floats($0)) }
             let bound = job
             let (x, y, scratch) = (memory.bytes(layer.source), memory.pointer(layer.target), memory.bytes(patches))
             let r = layer.residual.map { memory.bytes($0) }
@@ -184,12 +197,15 @@ extension PlanBuilder {
 
     // MARK: Conversions
 
-    /// float32 to uint8 and back. The pixels of an image input go through a table without becoming float.
+    /// float32 to uint8 and back, and between 8-bit forms. The pixels of an image input go through a table without becoming
+    /// float.
     mutating func lowerQuantize(_ node: Node) -> Bool {
+        if input(node, 0).map({ !isFloat($0) }) ?? false { return lowerQuantizedUnary(node) }
         guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
             return false
         }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
+        if lowerUniformQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
@@ -222,10 +238,13 @@ extension PlanBuilder {
         return true
     }
 
-    /// Parameters of one row of a value as it lies in memory: of a pixel's channels, or of the last axis.
-    private func conversionRow(_ id: ValueID) -> (scales: [Float], zeros: [Float])? {
+    /// Parameters of one row of a value as it lies in memory, or as another one does: of a pixel's channels, or of the
+    /// last axis.
+    private func conversionRow(
+        _ id: ValueID, as laidOut: ValueID? = nil
+    ) -> (scales: [Float], zeros: [Float])? {
         let shape = graph[id].shape
-        if layouts[id.index] == .channelsLast { return perChannel(id, shape.channels) }
+        if layouts[(laidOut ?? id).index] == .channelsLast { return perChannel(id, shape.channels) }
         guard let same = uniform(id), shape.count > 0 else { return nil }
         let length = shape.rank > 0 ? shape[shape.rank - 1] : 1
         return ([Float](repeating: same.scale, count: length), [Float](repeating: same.zero, count: length))
@@ -263,8 +282,9 @@ extension PlanBuilder {
     // MARK: Carriers
 
     mutating func lowerQuantizedPool(_ node: Node, _ pool: Pool, _ kind: float_pool_kind) -> Bool {
-        guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], let from = uniform(x),
-            let to = uniform(y), pool.kernel.count <= 2, layouts[y.index] == .channelsLast
+        guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], graph[x].shape.rank > 2,
+            let from = perChannel(x, graph[x].shape[1]), let to = perChannel(y, graph[x].shape[1]),
+            pool.kernel.count <= 2, layouts[y.index] == .channelsLast
         else { return false }
         let averages = kind == float_pool_average
         // Positions in the padding stand for the real number zero and not for the stored one.
@@ -278,9 +298,9 @@ extension PlanBuilder {
             dilations: pool.dilations, pads: pool.pads)
         job.channels = inputShape[1]
         job.kind = kind
-        let factor = from.scale / to.scale
-        let multiplier = addConstant([Float](repeating: factor, count: inputShape[1]))
-        let bias = addConstant([Float](repeating: to.zero - from.zero * factor, count: inputShape[1]))
+        let factors = zip(from.scales, to.scales).map(/)
+        let multiplier = addConstant(factors)
+        let bias = addConstant(factors.indices.map { to.zeros[$0] - from.zeros[$0] * factors[$0] })
         let (shared, images) = (Shared(job), inputShape[0])
         emit(node.name, [source, target, multiplier, bias]) { memory in
             let (x, y) = (memory.bytes(source), memory.bytes(target))
@@ -313,23 +333,20 @@ extension PlanBuilder {
 
     mutating func lowerQuantizedAdd(_ node: Node, _ function: Binary, _ activation: Activation) -> Bool {
         guard function == .add, let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0],
-            let first = uniform(a), let second = uniform(b), uniform(y) != nil, graph[a].shape == graph[y].shape,
-            graph[b].shape == graph[y].shape, graph[y].shape.count > 0
+            graph[a].shape == graph[y].shape, graph[b].shape == graph[y].shape, graph[y].shape.count > 0,
+            let first = conversionRow(a, as: y), let second = conversionRow(b, as: y), let to = conversionRow(y)
         else { return false }
-        let (layout, shape) = (layouts[y.index], graph[y].shape)
-        let length = layout == .channelsLast ? shape.channels : shape.dimensions.last ?? 1
-        guard let to = uniform(y) else { return false }
+        let (layout, shape, length) = (layouts[y.index], graph[y].shape, to.scales.count)
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
-        let inverse = addConstant([Float](repeating: 1 / to.scale, count: length))
-        let zero = addConstant([Float](repeating: to.zero, count: length))
+        let vectors = [first.scales, first.zeros, second.scales, second.zeros, to.scales.map { 1 / $0 }, to.zeros]
+            .map { addConstant($0) }
         let epilogue = float_epilogue(activation)
-        emit(node.name, [left, right, target, inverse, zero]) { memory in
+        emit(node.name, [left, right, target] + vectors) { memory in
+            let pointers = vectors.map { UnsafePointer(memory.floats($0)) }
             var job = int8_epilogue()
             job.activation = epilogue
-            job.inverse_scale = UnsafePointer(memory.floats(inverse))
-            job.zero = UnsafePointer(memory.floats(zero))
-            job.residual_scale = second.scale
-            job.residual_zero = second.zero
+            (job.residual_scale, job.residual_zero) = (pointers[2], pointers[3])
+            (job.inverse_scale, job.zero) = (pointers[4], pointers[5])
             let bound = job
             let (a, b, y) = (memory.bytes(left), memory.bytes(right), memory.bytes(target))
             func pitch(_ place: Place) -> Int { layout == .channelsLast ? place.pitch : length }
@@ -338,7 +355,7 @@ extension PlanBuilder {
             return {
                 withUnsafePointer(to: bound) {
                     run?(
-                        $0, first.scale, first.zero, a, pitchA, b, pitchB, y, pitchY, shape.count / length, length)
+                        $0, pointers[0], pointers[1], a, pitchA, b, pitchB, y, pitchY, shape.count / length, length)
                 }
             }
         }
@@ -347,10 +364,11 @@ extension PlanBuilder {
 
     /// A function of one 8-bit number is a table.
     mutating func lowerQuantizedUnary(_ node: Node) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], uniform(x) != nil, uniform(y) != nil,
-            let from = graph[x].quantization, let to = graph[y].quantization
+        guard let x = input(node, 0), let y = node.outputs[0], let from = graph[x].quantization,
+            let to = graph[y].quantization, from.axis == nil, to.axis == nil, graph[x].type.sizeBytes == 1,
+            graph[y].type.sizeBytes == 1
         else { return false }
-        let every = Tensor([256], (0..<256).map { UInt8($0) })
+        let every = Tensor(graph[x].type, [256], Tensor([256], (0..<256).map { UInt8($0) }).buffer)
         let uniformFrom = QuantizationParameters(scale: from.scales[0], zeroPoint: from.zeroPoints[0])
         let uniformTo = QuantizationParameters(scale: to.scales[0], zeroPoint: to.zeroPoints[0])
         guard
@@ -358,7 +376,8 @@ extension PlanBuilder {
                 node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]
             ).first, real.type == .float32
         else { return false }
-        let table = ReferenceEvaluator.quantize(real, uniformTo, to: .uint8).array(of: UInt8.self)
+        let stored = ReferenceEvaluator.quantize(real, uniformTo, to: graph[y].type)
+        let table = Tensor(.uint8, [256], stored.buffer).array(of: UInt8.self)
         let rows = Rows(graph[y].shape, layouts[y.index])
         let (source, target) = (read(x, layouts[y.index]), target(y))
         emit(node.name, [source, target]) { memory in

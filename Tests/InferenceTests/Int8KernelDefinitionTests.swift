@@ -26,7 +26,7 @@ struct Int8KernelDefinitionTests {
         let input, residual, zeroPoints: [UInt8]
         /// [filter][channel][tap]; per channel [channel][tap].
         let weight: [Int8]
-        let multiplier, bias, inverseScale, zero: [Float]
+        let multiplier, bias, inverseScale, zero, residualScale, residualZero: [Float]
         let isDepthwise: Bool
 
         init(_ shape: LayerCase, _ values: Values, depthwise: Bool) {
@@ -55,6 +55,8 @@ struct Int8KernelDefinitionTests {
             bias = numbers.floats(shape.filters, in: -1...1)
             inverseScale = numbers.floats(shape.filters, in: 30...100)
             zero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
+            residualScale = numbers.floats(shape.filters, in: 0.01...0.02)
+            residualZero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
         }
 
         /// Weights within the lane limit; the extreme ones reach it, all lanes positive or all negative.
@@ -89,11 +91,11 @@ struct Int8KernelDefinitionTests {
 
         /// In real units, before it is rounded to 8 bits.
         func real(_ pixel: Int, _ filter: Int, _ residualKind: Residual, _ activation: float_epilogue) -> Float {
-            let r = Float(residual[pixel * shape.outputPitch + filter]) - Layer.residualZero
+            let r = Float(residual[pixel * shape.outputPitch + filter]) - residualZero[filter]
             var f = bias[filter].addingProduct(Float(sum(pixel, filter)), multiplier[filter])
-            if residualKind == .before { f = f.addingProduct(r, Layer.residualScale) }
+            if residualKind == .before { f = f.addingProduct(r, residualScale[filter]) }
             f = activated(f, activation)
-            if residualKind == .after { f = f.addingProduct(r, Layer.residualScale) }
+            if residualKind == .after { f = f.addingProduct(r, residualScale[filter]) }
             return f
         }
 
@@ -101,9 +103,6 @@ struct Int8KernelDefinitionTests {
             let y = zero[filter].addingProduct(real, inverseScale[filter])
             return UInt8(min(max(y, 0), 255).rounded(.toNearestOrEven))
         }
-
-        static let residualScale: Float = 0.0123
-        static let residualZero: Float = 100
 
         private func activated(_ x: Float, _ e: float_epilogue) -> Float {
             switch e.activation {
@@ -137,35 +136,32 @@ struct Int8KernelDefinitionTests {
             let end = isDepthwise ? shape.outputHeight : shape.outputPixels
             var bytes = [UInt8](repeating: 0xEE, count: shape.outputPixels * shape.outputPitch)
             var floats = [Float](repeating: -99, count: bytes.count)
-            multiplier.withUnsafeBufferPointer { multiplier in
-                bias.withUnsafeBufferPointer { bias in
-                    inverseScale.withUnsafeBufferPointer { inverseScale in
-                        zero.withUnsafeBufferPointer { zero in
-                            packed.withUnsafeBytes { packed in
-                                outside.withUnsafeBufferPointer { outside in
-                                    var task = int8_convolution()
-                                    task.window = shape.window
-                                    task.channels = shape.channels
-                                    task.filters = shape.filters
-                                    task.weights = packed.baseAddress
-                                    task.outside = outside.baseAddress
-                                    task.residual_pitch = shape.outputPitch
-                                    task.epilogue = int8_epilogue(
-                                        multiplier: multiplier.baseAddress, bias: bias.baseAddress,
-                                        activation: activation, inverse_scale: inverseScale.baseAddress,
-                                        zero: zero.baseAddress, residual_scale: Layer.residualScale,
-                                        residual_zero: Layer.residualZero,
-                                        residual_after_activation: residualKind == .after ? 1 : 0)
-                                    residual.withUnsafeBufferPointer { residual in
-                                        let added = residualKind == .none ? nil : residual.baseAddress
-                                        for range in [0..<min(cut, end), min(cut, end)..<end] {
-                                            call(table, &task, added, &bytes, &patches, range)
-                                        }
-                                        task.epilogue.inverse_scale = nil
-                                        call(table, &task, added, &floats, &patches, 0..<end)
-                                    }
-                                }
+            // One after the other, so that one pointer leads to all.
+            let vectors = [multiplier, bias, inverseScale, zero, residualScale, residualZero].flatMap { $0 }
+            vectors.withUnsafeBufferPointer { vectors in
+                packed.withUnsafeBytes { packed in
+                    outside.withUnsafeBufferPointer { outside in
+                        func vector(_ index: Int) -> UnsafePointer<Float>? {
+                            vectors.baseAddress.map { $0 + index * shape.filters }
+                        }
+                        var task = int8_convolution()
+                        task.window = shape.window
+                        task.channels = shape.channels
+                        task.filters = shape.filters
+                        task.weights = packed.baseAddress
+                        task.outside = outside.baseAddress
+                        task.residual_pitch = shape.outputPitch
+                        task.epilogue = int8_epilogue(
+                            multiplier: vector(0), bias: vector(1), activation: activation, inverse_scale: vector(2),
+                            zero: vector(3), residual_scale: vector(4), residual_zero: vector(5),
+                            residual_after_activation: residualKind == .after ? 1 : 0)
+                        residual.withUnsafeBufferPointer { residual in
+                            let added = residualKind == .none ? nil : residual.baseAddress
+                            for range in [0..<min(cut, end), min(cut, end)..<end] {
+                                call(table, &task, added, &bytes, &patches, range)
                             }
+                            task.epilogue.inverse_scale = nil
+                            call(table, &task, added, &floats, &patches, 0..<end)
                         }
                     }
                 }
@@ -324,6 +320,8 @@ struct Int8KernelDefinitionTests {
             let a = numbers.bytes(rows * pitch), b = numbers.bytes(rows * pitch)
             let scale = numbers.floats(count, in: 0.01...0.1), inverse = numbers.floats(count, in: 5...50)
             let zero = (0..<count).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
+            let scaleB = numbers.floats(count, in: 0.01...0.1)
+            let zeroB = (0..<count).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
             // Some of them far out of range.
             let reals = numbers.floats(rows * pitch, in: -20...20).enumerated().map { $0 % 11 == 0 ? $1 * 1e30 : $1 }
             var bytes = [[UInt8]](repeating: [UInt8](repeating: 9, count: rows * pitch), count: 3)
@@ -335,24 +333,21 @@ struct Int8KernelDefinitionTests {
                 for c in 0..<count {
                     let i = row * pitch + c
                     expected[0][i] = byte(zero[c].addingProduct(Float(a[i]), scale[c] * 10))
-                    let second = (Float(b[i]) - 77) * Float(0.031)
-                    let sum = min(max(second.addingProduct(Float(a[i]) - 13, 0.017), 0), 6)
+                    let second = (Float(b[i]) - zeroB[c]) * scaleB[c]
+                    let sum = min(max(second.addingProduct(Float(a[i]) - zero[c], scale[c]), 0), 6)
                     expected[1][i] = byte(zero[c].addingProduct(sum, inverse[c]))
                     expected[2][i] = byte((reals[i] / scale[c]).rounded(.toNearestOrEven) + zero[c])
                     expectedFloats[i] = (Float(a[i]) - zero[c]) * scale[c]
                 }
             }
             table.requantize(scale.map { $0 * 10 }, zero, a, pitch, &bytes[0], pitch, rows, count)
-            inverse.withUnsafeBufferPointer { inverse in
-                zero.withUnsafeBufferPointer { zero in
-                    var epilogue = int8_epilogue()
-                    epilogue.activation = float_epilogue(activation: float_clamp, low: 0, high: 6)
-                    epilogue.inverse_scale = inverse.baseAddress
-                    epilogue.zero = zero.baseAddress
-                    epilogue.residual_scale = 0.031
-                    epilogue.residual_zero = 77
-                    table.add(&epilogue, 0.017, 13, a, pitch, b, pitch, &bytes[1], pitch, rows, count)
-                }
+            [inverse, zero, scaleB, zeroB].flatMap { $0 }.withUnsafeBufferPointer { vectors in
+                func vector(_ index: Int) -> UnsafePointer<Float>? { vectors.baseAddress.map { $0 + index * count } }
+                var epilogue = int8_epilogue()
+                epilogue.activation = float_epilogue(activation: float_clamp, low: 0, high: 6)
+                (epilogue.inverse_scale, epilogue.zero) = (vector(0), vector(1))
+                (epilogue.residual_scale, epilogue.residual_zero) = (vector(2), vector(3))
+                table.add(&epilogue, scale, zero, a, pitch, b, pitch, &bytes[1], pitch, rows, count)
             }
             table.quantize(scale, zero, reals, pitch, &bytes[2], pitch, rows, count)
             table.dequantize(scale, zero, a, pitch, &floats, pitch, rows, count)

@@ -150,45 +150,51 @@ struct Int8KernelTests {
             let outside = (0..<layer.kernel).flatMap { _ in zeroPoints }
             let inverse = [Float](repeating: 40, count: layer.filters)
             let zero = [Float](repeating: 128, count: layer.filters)
+            let residualScale = (0..<layer.filters).map { 0.01 + 0.001 * Float($0 % 7) }
             var output = [UInt8](repeating: 7, count: pixels * layer.filters * (layer.isFloat ? 4 : 1))
             var patches = [UInt8](repeating: 0, count: int8_patch_bytes(kernels.table, steps))
             multiplier.withUnsafeBufferPointer { multiplier in
                 bias.withUnsafeBufferPointer { bias in
                     inverse.withUnsafeBufferPointer { inverse in
                         zero.withUnsafeBufferPointer { zero in
-                            outside.withUnsafeBufferPointer { outside in
-                                packed.withUnsafeBytes { packed in
-                                    var task = int8_convolution()
-                                    task.window = float_window(
-                                        input_height: layer.height, input_width: layer.width,
-                                        input_pitch: layer.channels, output_height: layer.outputHeight,
-                                        output_width: layer.outputWidth, output_pitch: layer.filters,
-                                        kernel_height: layer.kernel, kernel_width: layer.kernel,
-                                        stride_y: layer.stride, stride_x: layer.stride, dilation_y: 1, dilation_x: 1,
-                                        pad_top: layer.padding, pad_left: layer.padding)
-                                    task.channels = layer.channels
-                                    task.filters = layer.filters
-                                    task.weights = packed.baseAddress
-                                    task.outside = outside.baseAddress
-                                    task.residual_pitch = layer.filters
-                                    task.epilogue.multiplier = multiplier.baseAddress
-                                    task.epilogue.bias = bias.baseAddress
-                                    task.epilogue.activation = float_epilogue(
-                                        activation: layer.activation, low: layer.activation == float_clamp ? -2 : 0.2,
-                                        high: layer.activation == float_clamp ? 2 : 0.5)
-                                    if !layer.isFloat {
-                                        task.epilogue.inverse_scale = inverse.baseAddress
-                                        task.epilogue.zero = zero.baseAddress
-                                    }
-                                    task.epilogue.residual_scale = 0.01
-                                    task.epilogue.residual_zero = 100
-                                    let added = layer.hasResidual ? residual : nil
-                                    if isDepthwise {
-                                        table.depthwise(&task, input, added, &output, 0, layer.outputHeight)
-                                    } else {
-                                        // In two parts, as threads would do it.
-                                        table.convolution(&task, input, added, &output, &patches, 0, pixels / 2)
-                                        table.convolution(&task, input, added, &output, &patches, pixels / 2, pixels)
+                            residualScale.withUnsafeBufferPointer { residualScale in
+                                outside.withUnsafeBufferPointer { outside in
+                                    packed.withUnsafeBytes { packed in
+                                        var task = int8_convolution()
+                                        task.window = float_window(
+                                            input_height: layer.height, input_width: layer.width,
+                                            input_pitch: layer.channels, output_height: layer.outputHeight,
+                                            output_width: layer.outputWidth, output_pitch: layer.filters,
+                                            kernel_height: layer.kernel, kernel_width: layer.kernel,
+                                            stride_y: layer.stride, stride_x: layer.stride, dilation_y: 1,
+                                            dilation_x: 1,
+                                            pad_top: layer.padding, pad_left: layer.padding)
+                                        task.channels = layer.channels
+                                        task.filters = layer.filters
+                                        task.weights = packed.baseAddress
+                                        task.outside = outside.baseAddress
+                                        task.residual_pitch = layer.filters
+                                        task.epilogue.multiplier = multiplier.baseAddress
+                                        task.epilogue.bias = bias.baseAddress
+                                        task.epilogue.activation = float_epilogue(
+                                            activation: layer.activation,
+                                            low: layer.activation == float_clamp ? -2 : 0.2,
+                                            high: layer.activation == float_clamp ? 2 : 0.5)
+                                        if !layer.isFloat {
+                                            task.epilogue.inverse_scale = inverse.baseAddress
+                                            task.epilogue.zero = zero.baseAddress
+                                        }
+                                        task.epilogue.residual_scale = residualScale.baseAddress
+                                        task.epilogue.residual_zero = zero.baseAddress
+                                        let added = layer.hasResidual ? residual : nil
+                                        if isDepthwise {
+                                            table.depthwise(&task, input, added, &output, 0, layer.outputHeight)
+                                        } else {
+                                            // In two parts, as threads would do it.
+                                            table.convolution(&task, input, added, &output, &patches, 0, pixels / 2)
+                                            table.convolution(
+                                                &task, input, added, &output, &patches, pixels / 2, pixels)
+                                        }
                                     }
                                 }
                             }

@@ -7,7 +7,7 @@
 
 /// What becomes of the sum of a layer, in this order, per filter c and in float32:
 ///   f = fma(sum, multiplier[c], bias[c])          in real units: multiplier = input scale * weight scale
-///   f = fma(residual - residual_zero, residual_scale, f)   if there is one, before or after the activation
+///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
 ///   y = clamp(rint(fma(f, 1 / scale[c], zero[c])), 0, 255), or f itself if the output is float
 struct int8_epilogue {
@@ -15,7 +15,8 @@ struct int8_epilogue {
     struct float_epilogue activation;
     /// Null for float output.
     const float *inverse_scale, *zero;
-    float residual_scale, residual_zero;
+    /// Per filter too; null if there is no residual.
+    const float *residual_scale, *residual_zero;
     int residual_after_activation;
 };
 
@@ -50,9 +51,11 @@ struct int8_kernels {
     /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
     void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
-    /// y = clamp(rint(fma(activation(fma(a - zero_a, scale_a, (b - zero_b) * scale_b)), inverse_scale[c], zero[c])))
-    void (*add)(const struct int8_epilogue *, float scale_a, float zero_a, const uint8_t *a, ptrdiff_t a_pitch,
-                const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - zero_b[c]) * scale_b[c])), inverse_scale[c],
+    /// zero[c]))), where scale_b and zero_b are those of the residual.
+    void (*add)(const struct int8_epilogue *, const float *scale_a, const float *zero_a, const uint8_t *a,
+                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
+                ptrdiff_t count);
     /// y = clamp(rint(x / scale[c]) + zero[c])
     void (*quantize)(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
                      ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
