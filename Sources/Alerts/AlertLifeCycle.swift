@@ -39,6 +39,8 @@ struct AlertLifeCycle: Sendable {
     init(at now: Moment) { alert = Alert(since: now, severity: .info, value: 0) }
 
     var isOpen: Bool { phase == .open }
+    /// It is open, and its condition holds no more.
+    var isClearing: Bool { clearingSince != nil }
 
     /// Nothing has to be remembered any more.
     func isForgettable(at now: Moment, timing: AlertTiming) -> Bool {

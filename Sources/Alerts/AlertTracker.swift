@@ -197,7 +197,7 @@ extension AlertTracker {
         if verdict == .unknown, lives[index]?.awaitsFacts == true { return }
         var life = lives.removeValue(forKey: index) ?? AlertLifeCycle(at: now)
         life.awaitsFacts = false
-        let before = life.phase
+        let before = (life.phase, life.isClearing)
         var reading: AlertLifeCycle.Reading?
         if verdict == .raised {
             let position = (0..<plan.leaves(of: rule).count).first { leaves[first + $0].verdict == .raised } ?? 0
@@ -213,7 +213,7 @@ extension AlertTracker {
         life.take(
             reading, at: now, timing: timing(of: rule), silencedUntil: silencedUntil(rule: rule, entry: entry),
             into: &kinds)
-        if isStored, life.phase != before || kinds.contains(where: { $0 != .updated }) {
+        if isStored, (life.phase, life.isClearing) != before || kinds.contains(where: { $0 != .updated }) {
             touch(rule: rule, entry: entry)
         }
         if !life.isForgettable(at: now, timing: timings[rule]) || !kinds.isEmpty { lives[index] = life }

@@ -57,6 +57,15 @@ import Testing
         #expect(second.changes.isEmpty)
     }
 
+    @Test func alertThatWasClearingClosesWithoutAFurtherFact() throws {
+        let rule = above(clearAfter: 10)
+        var first = bench(rule)
+        first.play([(1, 11), (2, 9)])
+        var second = try restart(&first, [rule], at: 5)
+        for second_ in 5..<20 { second.tracker.tick(at: reborn(Double(second_)), into: &second.changes) }
+        #expect(second.changes.map(\.kind) == [.closed])
+    }
+
     @Test func pendingAlertGoesOnWaiting() throws {
         let rule = above(for: 100)
         var first = bench(rule)
