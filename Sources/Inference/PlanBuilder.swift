@@ -7,6 +7,8 @@ import Tensors
 struct PlanBuilder {
     let graph: Graph
     let kernels: FloatKernels
+    /// How many threads share the work of a step.
+    let threads: Int
     /// Index of the graph input that is given as pixels.
     let images: [ValueID: ImagePreprocessing]
     /// By index of the value.
@@ -23,7 +25,8 @@ struct PlanBuilder {
         let layout: Layout
     }
 
-    init(_ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels) {
+    init(_ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels, threads: Int) {
+        self.threads = threads
         self.graph = graph
         self.kernels = kernels
         self.images = images
@@ -33,7 +36,6 @@ struct PlanBuilder {
 
     /// - Throws: `GraphError` when an operator does not fit what it is applied to.
     mutating func build() throws -> Plan {
-        addInputs()
         for node in graph.nodes { try lower(node) }
         addOutputs()
         plan.arena = ArenaLayout(plan.roots)
@@ -101,13 +103,15 @@ struct PlanBuilder {
     }
 
     /// Adds a step that touches the memory of `places`.
-    mutating func emit(_ name: String, _ used: [Place], _ bind: @escaping @Sendable (Memory) -> Plan.Action) {
+    mutating func emit(
+        _ name: String, _ used: [Place], work: Int = 0, _ bind: @escaping @Sendable (Memory) -> Plan.Action
+    ) {
         let index = plan.steps.count
         for place in used {
             plan.roots[place.root].firstStep = min(plan.roots[place.root].firstStep, index)
             plan.roots[place.root].lastStep = max(plan.roots[place.root].lastStep, index)
         }
-        plan.steps.append(Plan.Step(name: name, bind: bind))
+        plan.steps.append(Plan.Step(name: name, work: work, bind: bind))
     }
 
     // MARK: Values
@@ -123,7 +127,9 @@ struct PlanBuilder {
     mutating func read(_ id: ValueID, _ layout: Layout, dense: Bool = false) -> Place {
         let value = graph[id]
         if let tensor = graph.constants[id] { return readConstant(id, tensor, layout) }
-        if places[id] == nil, let image = images[id] { addPixels(id, image) }
+        if places[id] == nil {
+            if let image = images[id] { addPixels(id, image) } else if graph.inputs.contains(id) { addInput(id) }
+        }
         guard let place = places[id] else { preconditionFailure("\(value.name) is read before it is computed") }
         if let same = relabelled(place, value.shape, layout),
             !dense || layout == .rowMajor || same.pitch == value.shape.channels

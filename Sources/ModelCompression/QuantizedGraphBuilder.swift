@@ -49,7 +49,9 @@ struct QuantizedGraphBuilder {
             let weight = node.inputs[1],
             let output = node.outputs[0]
         else { return }
-        var inputs: [ValueID?] = [integer(input), addWeights(weight, isDepthwise: convolution.groups > 1)]
+        let isWinograd = convolution.gainsFromWinograd(channels: source[input].shape[1], output: source[output].shape)
+        let limitsLanes = convolution.groups == 1 && !isWinograd
+        var inputs: [ValueID?] = [integer(input), addWeights(weight, limitsLanes: limitsLanes)]
         inputs.append(node.inputs.count > 2 ? node.inputs[2].map { float($0) } : nil)
         if convolution.residual != nil, let residual = node.inputs[3] {
             inputs.append(plan.quantized.contains(residual) ? integer(residual) : float(residual))
@@ -58,7 +60,8 @@ struct QuantizedGraphBuilder {
         graph.nodes.append(
             Node(
                 node.name, node.operation, inputs: inputs, outputs: [result],
-                kernel: convolution.groups == 1 ? KernelHint(laneProducts: 2) : nil))
+                kernel: convolution.groups == 1
+                    ? KernelHint(laneProducts: limitsLanes ? 2 : 1, winograd: isWinograd) : nil))
     }
 
     private mutating func addCarrier(_ node: Node) {
@@ -117,7 +120,7 @@ struct QuantizedGraphBuilder {
     }
 
     /// Weights [K, C, kh, kw] as int8 with a scale per output channel.
-    private mutating func addWeights(_ id: ValueID, isDepthwise: Bool) -> ValueID {
+    private mutating func addWeights(_ id: ValueID, limitsLanes: Bool) -> ValueID {
         if let known = integers[id] { return known }
         guard let tensor = source.constants[id] else { return float(id) }
         let shape = tensor.shape
@@ -131,7 +134,7 @@ struct QuantizedGraphBuilder {
             let start = filter * channels * taps
             // In the order of the kernel's steps: taps, then channels.
             let ordered = (0..<channels * taps).map { step in values[start + step % channels * taps + step / channels] }
-            let rounded = WeightRounding.round(ordered, limitsLanes: !isDepthwise)
+            let rounded = WeightRounding.round(ordered, limitsLanes: limitsLanes)
             scales.append(rounded.scale)
             for step in ordered.indices {
                 stored[start + step % channels * taps + step / channels] = rounded.weights[step]
