@@ -47,6 +47,7 @@ let package = Package(
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
         library(
             "ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
+        library("TFLite", ["ModelGraph", "Tensors"]),
         library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
         // Rendering without optimization takes 50 times as long: too slow for tests in debug builds.
         .target(
@@ -58,7 +59,7 @@ let package = Package(
             "Pipeline",
             [
                 "Streaming", "Tensors", "MQTT", "Vision", "Telemetry", "Anomaly", "Alerts", "ModelGraph", "ONNX",
-                "Inference",
+                "TFLite", "Inference",
                 .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
@@ -66,12 +67,15 @@ let package = Package(
         .executableTarget(
             name: "brokerside",
             dependencies: [
-                "Pipeline", "ModelCompression", "Simulation", "Telemetry", "Anomaly", "ONNX", "Inference",
+                "Pipeline", "ModelCompression", "Simulation", "Telemetry", "Anomaly", "ONNX", "TFLite", "Inference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["Pipeline", "ModelCompression", "Simulation"], swiftSettings: strict),
+            dependencies: [
+                "Pipeline", "Simulation", "Streaming", "MQTT", "Vision",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
         // Tests
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         tests("Streaming", ["Streaming"]),
@@ -80,10 +84,10 @@ let package = Package(
         tests("Telemetry", ["Telemetry", "Streaming"]),
         tests("Anomaly", ["Anomaly"]),
         tests("Alerts", ["Alerts"]),
-        tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX"]),
+        tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX", "TFLite", "Inference"]),
         tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression"]),
         tests("Simulation", ["Simulation", "Vision"]),
-        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression"]),
+        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Benchmarks"]),
     ],
     swiftLanguageModes: [.v6]
 )

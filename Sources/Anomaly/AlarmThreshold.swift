@@ -19,12 +19,17 @@ struct AlarmThreshold: Sendable {
     /// Alarms with fewer samples between them are one.
     private static let gap = 16
 
+    /// So many alarms more than the budget allows are too many.
+    private static let tolerated = 4.0
+
     private var lastTime: Int64?
-    private var intervalSeconds = 0.0
+    /// Mean interval of the samples.
+    private(set) var intervalSeconds = 0.0
     private var seen = 0.0
     /// <= 0
     private var log2Factor = 0.0
-    private var quietCount = Int.max
+    private var quietCount = AlarmThreshold.longQuiet
+    private static let longQuiet = 1 << 20
 
     /// The time of the next sample. Returns the probability that the budget allows per sample.
     mutating func take(time: Int64, budget: FalseAlarmBudget) -> Double {
@@ -37,11 +42,25 @@ struct AlarmThreshold: Sendable {
         return min(max(budget.rate * intervalSeconds, 1e-12), 0.01)
     }
 
+    /// Alarms came so much more often than the budget allows that its rate cannot be promised: the series changes faster
+    /// than it is learned. Ends when as many periods of the budget went by as there were alarms too many.
+    var isOverBudget: Bool { -log2Factor > AlarmThreshold.tolerated * AlarmThreshold.step }
+
     mutating func isAlarm(_ logProbability: Double, _ allowed: Double) -> Bool {
         log2Factor = min(log2Factor + AlarmThreshold.step * allowed, 0)
         let isAlarm = logProbability <= log(allowed) + log2Factor * M_LN2
         if isAlarm && quietCount > AlarmThreshold.gap { log2Factor -= AlarmThreshold.step }
-        quietCount = isAlarm ? 0 : min(quietCount, 1 << 20) + 1
+        quietCount = isAlarm ? 0 : min(quietCount + 1, AlarmThreshold.longQuiet)
         return isAlarm
+    }
+}
+
+extension AlarmThreshold: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&lastTime)
+        try archive.exchange(&intervalSeconds, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&seen, in: 0...100)
+        try archive.exchange(&log2Factor, in: -Double.greatestFiniteMagnitude...0)
+        try archive.exchange(&quietCount, in: 0...AlarmThreshold.longQuiet)
     }
 }

@@ -52,3 +52,18 @@ struct DelayLine: Sendable {
 
     mutating func forget() { isDue = 0 }
 }
+
+extension DelayLine: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        for index in 0..<DelayLine.count {
+            try archive.exchange(&waiting[index].value)
+            try archive.exchange(&waiting[index].features)
+            try archive.exchange(&waiting[index].target)
+            try archive.exchange(&waiting[index].residual)
+            try archive.exchange(&waiting[index].statistics)
+        }
+        try archive.exchange(&isDue, in: 0...0xFFF)
+        try archive.exchange(&seen, in: 0...Int.max - 1)
+        try archive.exchange(&skippedRun, in: 0...Int.max - 1)
+    }
+}

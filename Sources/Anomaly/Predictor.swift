@@ -113,3 +113,18 @@ struct Predictor: Sendable {
         learned = min(learned, 10)
     }
 }
+
+extension Predictor: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&level)
+        try archive.exchange(&deviation, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&learned, in: 1...Predictor.levelMemory)
+        try archive.exchange(&weights)
+        try archive.exchange(&covariance.0)
+        try archive.exchange(&covariance.1)
+        try archive.exchange(&covariance.2)
+        try archive.exchange(&last)
+        try archive.exchange(&secondLast)
+        try archive.exchange(&fast)
+    }
+}

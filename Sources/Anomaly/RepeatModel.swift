@@ -66,3 +66,16 @@ struct RepeatModel: Sendable {
         logProbability = 0
     }
 }
+
+extension RepeatModel: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        var known: Double? = last.isNaN ? nil : last
+        try archive.exchange(&known)
+        last = known ?? .nan
+        try archive.exchange(&run, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&longest, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&repeated, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&seen, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&logProbability, in: -Double.greatestFiniteMagnitude...0)
+    }
+}

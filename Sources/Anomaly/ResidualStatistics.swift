@@ -80,3 +80,17 @@ struct ResidualStatistics: Sendable {
         magnitude = ResidualStatistics.meanMagnitude
     }
 }
+
+extension ResidualStatistics: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&spread, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&learned, in: 0...ResidualStatistics.spreadMemory)
+        try archive.exchange(&shortMean)
+        try archive.exchange(&longMean)
+        try archive.exchange(&magnitude, in: 0...Double.greatestFiniteMagnitude)
+        try size.exchange(&archive)
+        try shortShift.exchange(&archive)
+        try longShift.exchange(&archive)
+        try spreadChange.exchange(&archive)
+    }
+}

@@ -113,3 +113,17 @@ struct TailModel: Sendable {
         scale = (n * mean + scalePrior * priorScale) / (n + scalePrior) * (1 - shape)
     }
 }
+
+extension TailModel: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&excesses)
+        try archive.exchange(&next, in: 0...TailModel.ringCount - 1)
+        try archive.exchange(&count, in: 0...TailModel.ringCount)
+        try archive.exchange(&seen, in: 0...2000)
+        try archive.exchange(&excessCount, in: 0...TailModel.memory)
+        try archive.exchange(&usualShape)
+        try archive.exchange(&threshold, in: Double.leastNormalMagnitude...Double.greatestFiniteMagnitude)
+        try archive.exchange(&scale, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&shape, in: TailModel.shapes)
+    }
+}

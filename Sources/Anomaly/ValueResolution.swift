@@ -17,3 +17,9 @@ struct ValueResolution: Sendable {
     /// Half a step, or what a 64-bit number of this size can still tell apart.
     func spreadFloor(near value: Double) -> Double { max(step / 2, abs(value) * 1e-9) }
 }
+
+extension ValueResolution: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&step, in: 1e-8...1)
+    }
+}

@@ -29,7 +29,7 @@ struct LayoutChoice {
                 {
                     result.insert(y)
                 }
-            case .convolution: continue
+            case .convolution, .reinterpret: continue
             default: for case let id? in node.inputs { result.remove(id) }
             }
         }
@@ -85,8 +85,11 @@ struct ConcatParts {
                 let shape = graph[id].shape
                 // Pixels follow each other along the first spatial axis, of one image only.
                 let isBlock = axis == 1 || (axis == 2 && shape[0] == 1)
+                let channels = part.channel..<(part.channel + shape[1])
                 if isBlock, node.inputs.filter({ $0 == id }).count == 1, graph[id].type == graph[whole].type,
-                    graph[id].quantization == graph[whole].quantization,
+                    graph[id].quantization
+                        == (axis == 1
+                            ? graph[whole].quantization?.sliced(channels, of: 1) : graph[whole].quantization),
                     let base = base(of: id, graph, producers, layouts), parts[base] == nil
                 {
                     parts[base] = part

@@ -33,9 +33,11 @@ final class Memory {
     var item = 0
     /// Threads that share the work of a step.
     let team: Team
+    let int8Kernels: Int8Kernels
 
-    init(_ plan: Plan, inputs: [Buffer], outputs: [Buffer], team: Team) {
+    init(_ plan: Plan, inputs: [Buffer], outputs: [Buffer], team: Team, int8Kernels: Int8Kernels) {
         self.team = team
+        self.int8Kernels = int8Kernels
         arena = Buffer(byteCount: plan.arena.byteCount)
         roots = plan.roots
         layout = plan.arena

@@ -6,16 +6,36 @@ import Tensors
 /// Operators that only move elements, of any type: as views of the same memory where possible, else as copies.
 extension PlanBuilder {
     /// Whether a node's values store numbers alike, so that moving them is all there is to do.
-    private func movesStored(_ node: Node) -> Bool {
+    ///
+    /// - Parameter keepsChannels: whether channels stay what they are, so that each may have a scale of its own.
+    private func movesStored(_ node: Node, keepsChannels: Bool = false) -> Bool {
         let values = (node.inputs + node.outputs).compactMap { $0.map { graph[$0] } }
         guard let first = values.first else { return false }
         return values.allSatisfy {
-            $0.type == first.type && $0.quantization == first.quantization && $0.quantization?.axis == nil
+            $0.type == first.type && $0.quantization == first.quantization
+                && ($0.quantization?.axis == nil || keepsChannels)
         }
     }
 
+    /// Whether the parts of a whole along an axis store numbers as it does where they lie in it.
+    private func storesAlike(_ whole: ValueID, _ parts: [ValueID?], axis: Int, _ sizes: [Int]) -> Bool {
+        let value = graph[whole]
+        var start = 0
+        for (part, size) in zip(parts, sizes) {
+            let range = start..<(start + size)
+            start = range.upperBound
+            guard let part else { continue }
+            guard graph[part].type == value.type,
+                graph[part].quantization == value.quantization?.sliced(range, of: axis)
+            else { return false }
+        }
+        return true
+    }
+
     mutating func lowerConcat(_ node: Node, axis: Int) -> Bool {
-        guard let y = node.outputs[0], movesStored(node) else { return false }
+        guard let y = node.outputs[0],
+            storesAlike(y, node.inputs, axis: axis, node.inputs.map { $0.map { graph[$0].shape[axis] } ?? 0 })
+        else { return false }
         let target = target(y)
         let value = graph[y]
         let strides = value.shape.strides(in: target)
@@ -37,7 +57,7 @@ extension PlanBuilder {
     }
 
     mutating func lowerSplit(_ node: Node, axis: Int, sizes: [Int]) -> Bool {
-        guard movesStored(node), let x = input(node, 0) else { return false }
+        guard let x = input(node, 0), storesAlike(x, node.outputs, axis: axis, sizes) else { return false }
         var start = 0
         for (output, size) in zip(node.outputs, sizes) {
             if let output { emitBlock(node, x, output, axis: axis, start: start) }
@@ -94,6 +114,13 @@ extension PlanBuilder {
         return true
     }
 
+    /// The same memory under other parameters.
+    mutating func lowerReinterpret(_ node: Node) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0] else { return false }
+        alias(y, read(x, layouts[y.index]))
+        return true
+    }
+
     mutating func lowerTranspose(_ node: Node, _ permutation: [Int]) -> Bool {
         guard movesStored(node), let x = input(node, 0), let y = node.outputs[0] else { return false }
         let (from, to) = (graph[x].shape, graph[y].shape)
@@ -118,7 +145,8 @@ extension PlanBuilder {
 
     /// Nearest neighbours of whole pixels.
     mutating func lowerResize(_ node: Node, _ resize: Resize) -> Bool {
-        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast,
+        guard movesStored(node, keepsChannels: true), let x = input(node, 0), let y = node.outputs[0],
+            layouts[y.index] == .channelsLast,
             resize.mode == .nearest, resize.coordinates != .cropAndResize, graph[y].shape.count > 0
         else { return false }
         let (from, to) = (graph[x].shape, graph[y].shape)

@@ -39,8 +39,9 @@ extension PlanBuilder {
 
     mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
         guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID),
-            let y = node.outputs[0],
-            let source = uniform(x), weight.type == .int8, let steps = graph[weightID].quantization,
+            let y = node.outputs[0], graph[x].shape.rank > 2,
+            let source = perChannel(x, graph[x].shape[1]), weight.type == .int8,
+            let steps = graph[weightID].quantization,
             steps.zeroPoints.allSatisfy({ $0 == 0 }), convolution.kernel.count <= 2, graph[y].shape.count > 0,
             graph[x].shape.count > 0
         else { return false }
@@ -48,23 +49,27 @@ extension PlanBuilder {
         let taps = convolution.kernel.reduce(1, *)
         let isDepthwise = convolution.groups > 1 && convolution.groups == filters && filters == channels
         guard isDepthwise ? taps <= Self.maximumDepthwiseTaps : convolution.groups == 1,
-            steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0)
+            steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0),
+            // Channels that are added up have one scale; weights may have been multiplied by scales before they were rounded.
+            isDepthwise || Set(source.scales).count == 1
         else { return false }
         guard let bias = realBias(input(node, 2), count: filters) else { return false }
         let residual = input(node, 3)
-        let added = residual.flatMap { perChannel($0, filters) }
-        if residual != nil && added == nil { return false }
+        let added = residual.map { perChannel($0, filters) }
+        if case .some(nil) = added { return false }
         if !isFloat(y) && perChannel(y, filters) == nil { return false }
         let outgoing = perChannel(y, filters)
 
-        let scales = (0..<filters).map { source.scale * steps.scales[steps.scales.count == 1 ? 0 : $0] }
+        let scales = (0..<filters).map {
+            source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
+        }
         let epilogue = QuantizedEpilogue(
             scales: scales, bias: bias, activation: float_epilogue(convolution.activation), output: outgoing,
-            residual: added, isResidualAfterActivation: convolution.residual == .afterActivation)
+            residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
         let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
         var layer = QuantizedLayer(
-            kernels: form == .dense ? Int8Kernels.suiting(weight, taps: taps) : .best, form: form,
+            kernels: form == .dense ? int8Kernels.suiting(weight, taps: taps) : int8Kernels, form: form,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
             target: target(y), residual: residual.map { read($0, .channelsLast) },
             epilogue: EpiloguePlaces(epilogue, &self))
@@ -74,8 +79,7 @@ extension PlanBuilder {
         layer.job.channels = channels
         layer.job.filters = filters
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
-        let zeroPoints = [UInt8](repeating: UInt8(clamping: Int(source.zero)), count: channels)
-        emit(node.name, layer, weight, taps: taps, zeroPoints)
+        emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) })
         return true
     }
 
@@ -89,13 +93,16 @@ extension PlanBuilder {
 
     // MARK: Conversions
 
-    /// float32 to uint8 and back. The pixels of an image input go through a table without becoming float.
+    /// float32 to uint8 and back, and between 8-bit forms. The pixels of an image input go through a table without becoming
+    /// float.
     mutating func lowerQuantize(_ node: Node) -> Bool {
+        if input(node, 0).map({ !isFloat($0) }) ?? false { return lowerQuantizedUnary(node) }
         guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
             return false
         }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
         if lowerPlanes(node, x, y, row) { return true }
+        if lowerUniformQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
@@ -103,7 +110,7 @@ extension PlanBuilder {
         emit(node.name, [source, target, scale, zero]) { memory in
             let (x, y) = (memory.floats(source), memory.bytes(target))
             let (scale, zero) = (memory.floats(scale), memory.floats(zero))
-            let run = Int8Kernels.best.table.pointee.quantize
+            let run = memory.int8Kernels.table.pointee.quantize
             let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
             return { run?(scale, zero, x, from, y, to, rows, length) }
         }
@@ -121,7 +128,7 @@ extension PlanBuilder {
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
         let (images, pixels) = (shape[0], shape.spatialCount)
         emit(node.name, [target, scale, zero]) { memory in
-            guard let run = Int8Kernels.best.table.pointee.quantize_planes else { return {} }
+            guard let run = memory.int8Kernels.table.pointee.quantize_planes else { return {} }
             let base = memory.inputs[index].bytes.assumingMemoryBound(to: Float.self)
             let (y, scale, zero) = (memory.bytes(target), memory.floats(scale), memory.floats(zero))
             let work: Team.Work = { part, parts in
@@ -149,17 +156,20 @@ extension PlanBuilder {
         emit(node.name, [source, target, scale, zero]) { memory in
             let (x, y) = (memory.bytes(source), memory.floats(target))
             let (scale, zero) = (memory.floats(scale), memory.floats(zero))
-            let run = Int8Kernels.best.table.pointee.dequantize
+            let run = memory.int8Kernels.table.pointee.dequantize
             let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
             return { run?(scale, zero, x, from, y, to, rows, length) }
         }
         return true
     }
 
-    /// Parameters of one row of a value as it lies in memory: of a pixel's channels, or of the last axis.
-    private func conversionRow(_ id: ValueID) -> (scales: [Float], zeros: [Float])? {
+    /// Parameters of one row of a value as it lies in memory, or as another one does: of a pixel's channels, or of the
+    /// last axis.
+    private func conversionRow(
+        _ id: ValueID, as laidOut: ValueID? = nil
+    ) -> (scales: [Float], zeros: [Float])? {
         let shape = graph[id].shape
-        if layouts[id.index] == .channelsLast { return perChannel(id, shape.channels) }
+        if layouts[(laidOut ?? id).index] == .channelsLast { return perChannel(id, shape.channels) }
         guard let same = uniform(id), shape.count > 0 else { return nil }
         let length = shape.rank > 0 ? shape[shape.rank - 1] : 1
         return ([Float](repeating: same.scale, count: length), [Float](repeating: same.zero, count: length))
@@ -197,8 +207,9 @@ extension PlanBuilder {
     // MARK: Carriers
 
     mutating func lowerQuantizedPool(_ node: Node, _ pool: Pool, _ kind: float_pool_kind) -> Bool {
-        guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], let from = uniform(x),
-            let to = uniform(y), pool.kernel.count <= 2, layouts[y.index] == .channelsLast
+        guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], graph[x].shape.rank > 2,
+            let from = perChannel(x, graph[x].shape[1]), let to = perChannel(y, graph[x].shape[1]),
+            pool.kernel.count <= 2, layouts[y.index] == .channelsLast
         else { return false }
         let averages = kind == float_pool_average
         // Positions in the padding stand for the real number zero and not for the stored one.
@@ -212,16 +223,16 @@ extension PlanBuilder {
             dilations: pool.dilations, pads: pool.pads)
         job.channels = inputShape[1]
         job.kind = kind
-        let factor = from.scale / to.scale
-        let multiplier = addConstant([Float](repeating: factor, count: inputShape[1]))
-        let bias = addConstant([Float](repeating: to.zero - from.zero * factor, count: inputShape[1]))
+        let factors = zip(from.scales, to.scales).map(/)
+        let multiplier = addConstant(factors)
+        let bias = addConstant(factors.indices.map { to.zeros[$0] - from.zeros[$0] * factors[$0] })
         let (shared, images) = (Shared(job), inputShape[0])
         emit(node.name, [source, target, multiplier, bias]) { memory in
             let (x, y) = (memory.bytes(source), memory.bytes(target))
             let (multiplier, bias) = (memory.floats(multiplier), memory.floats(bias))
             let job = shared.value
             let window = job.window
-            let table = Int8Kernels.best.table.pointee
+            let table = memory.int8Kernels.table.pointee
             return {
                 withUnsafePointer(to: job) { job in
                     for image in 0..<images {
@@ -248,11 +259,9 @@ extension PlanBuilder {
     mutating func lowerQuantizedAdd(_ node: Node, _ function: Binary, _ activation: Activation) -> Bool {
         guard function == .add, let a = input(node, 0), let b = input(node, 1), let y = node.outputs[0],
             graph[a].shape == graph[y].shape, graph[b].shape == graph[y].shape, graph[y].shape.count > 0,
-            let first = conversionRow(a), let second = conversionRow(b), let to = conversionRow(y)
+            let first = conversionRow(a, as: y), let second = conversionRow(b, as: y), let to = conversionRow(y)
         else { return false }
-        let (layout, shape) = (layouts[y.index], graph[y].shape)
-        let length = to.scales.count
-        guard first.scales.count == length, second.scales.count == length else { return false }
+        let (layout, shape, length) = (layouts[y.index], graph[y].shape, to.scales.count)
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
         let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
         let epilogue = QuantizedEpilogue(
@@ -265,7 +274,7 @@ extension PlanBuilder {
             let (a, b, y) = (memory.bytes(left), memory.bytes(right), memory.bytes(target))
             func pitch(_ place: Place) -> Int { layout == .channelsLast ? place.pitch : length }
             let (pitchA, pitchB, pitchY) = (pitch(left), pitch(right), pitch(target))
-            let run = Int8Kernels.best.table.pointee.add
+            let run = memory.int8Kernels.table.pointee.add
             return {
                 withUnsafePointer(to: bound) {
                     run?(
@@ -278,10 +287,11 @@ extension PlanBuilder {
 
     /// A function of one 8-bit number is a table.
     mutating func lowerQuantizedUnary(_ node: Node) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], uniform(x) != nil, uniform(y) != nil,
-            let from = graph[x].quantization, let to = graph[y].quantization
+        guard let x = input(node, 0), let y = node.outputs[0], let from = graph[x].quantization,
+            let to = graph[y].quantization, from.axis == nil, to.axis == nil, graph[x].type.sizeBytes == 1,
+            graph[y].type.sizeBytes == 1
         else { return false }
-        let every = Tensor([256], (0..<256).map { UInt8($0) })
+        let every = Tensor(graph[x].type, [256], Tensor([256], (0..<256).map { UInt8($0) }).buffer)
         let uniformFrom = QuantizationParameters(scale: from.scales[0], zeroPoint: from.zeroPoints[0])
         let uniformTo = QuantizationParameters(scale: to.scales[0], zeroPoint: to.zeroPoints[0])
         guard
@@ -289,7 +299,8 @@ extension PlanBuilder {
                 node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]
             ).first, real.type == .float32
         else { return false }
-        let table = ReferenceEvaluator.quantize(real, uniformTo, to: .uint8).array(of: UInt8.self)
+        let stored = ReferenceEvaluator.quantize(real, uniformTo, to: graph[y].type)
+        let table = Tensor(.uint8, [256], stored.buffer).array(of: UInt8.self)
         let rows = Rows(graph[y].shape, layouts[y.index])
         let (source, target) = (read(x, layouts[y.index]), target(y))
         emit(node.name, [source, target]) { memory in
@@ -320,10 +331,10 @@ struct Int8Kernels: @unchecked Sendable {
 
     var name: String { String(cString: table.pointee.name) }
 
-    /// The best kernels that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
+    /// These kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
     /// lanes, which only weights made for it cannot overflow.
-    static func suiting(_ weight: Tensor, taps: Int) -> Int8Kernels {
-        guard best.name == "avx2" else { return best }
+    func suiting(_ weight: Tensor, taps: Int) -> Int8Kernels {
+        guard name == "avx2" else { return self }
         let filters = weight.shape[0]
         let steps = weight.count / max(filters, 1)
         let channels = steps / max(taps, 1)
@@ -332,6 +343,6 @@ struct Int8Kernels: @unchecked Sendable {
             let ordered = (0..<steps).map { values[filter * steps + $0 % channels * taps + $0 / channels] }
             return int8_lane_limit_holds(ordered, steps) != 0
         }
-        return holds ? best : available.last ?? best
+        return holds ? self : Self.available.last ?? self
     }
 }

@@ -7,6 +7,7 @@ import Tensors
 struct PlanBuilder {
     let graph: Graph
     let kernels: FloatKernels
+    let int8Kernels: Int8Kernels
     /// How many threads share the work of a step.
     let threads: Int
     /// Index of the graph input that is given as pixels.
@@ -16,6 +17,8 @@ struct PlanBuilder {
     /// Values that lie inside of another one: the part of a concatenation that they are.
     private let parts: [ValueID: ConcatParts.Part]
     private(set) var plan = Plan()
+    /// Indices of nodes over stored numbers that there is no kernel for, and that have one for float perhaps.
+    private(set) var unfoldable = Set<Int>()
     private(set) var places: [ValueID: Place] = [:]
     private var converted: [ValueID: Place] = [:]
     private var constantPlaces: [Converted: Place] = [:]
@@ -25,7 +28,11 @@ struct PlanBuilder {
         let layout: Layout
     }
 
-    init(_ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels, threads: Int) {
+    init(
+        _ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels, int8Kernels: Int8Kernels,
+        threads: Int
+    ) {
+        self.int8Kernels = int8Kernels
         self.threads = threads
         self.graph = graph
         self.kernels = kernels
@@ -36,19 +43,21 @@ struct PlanBuilder {
 
     /// - Throws: `GraphError` when an operator does not fit what it is applied to.
     mutating func build() throws -> Plan {
-        for node in graph.nodes { try lower(node) }
+        for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
         addOutputs()
         plan.arena = ArenaLayout(plan.roots)
         return plan
     }
 
-    private mutating func lower(_ node: Node) throws {
+    private mutating func lower(_ node: Node, _ index: Int) throws {
         let isDone =
             switch node.operation {
             case .convolution(let convolution):
                 lowerConvolution(node, convolution) || lowerQuantizedConvolution(node, convolution)
-            case .gemm(let gemm): lowerGemm(node, gemm)
-            case .matMul: lowerMatMul(node)
+            case .gemm(let gemm): lowerGemm(node, gemm) || lowerIntegerProduct(node)
+            case .matMul: lowerMatMul(node) || lowerIntegerProduct(node)
+            case .recurrent(let recurrent):
+                lowerRecurrent(node, recurrent) || lowerIntegerRecurrence(node, recurrent)
             case .maxPool(let pool):
                 lowerPool(node, pool, float_pool_maximum) || lowerQuantizedPool(node, pool, float_pool_maximum)
             case .averagePool(let pool):
@@ -68,9 +77,12 @@ struct PlanBuilder {
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
             case .resize(let resize): lowerResize(node, resize)
+            case .reinterpret: lowerReinterpret(node)
             default: false
             }
-        if !isDone { try lowerToReference(node) }
+        if isDone { return }
+        if graph.isUnfoldable(node) { unfoldable.insert(index) }
+        try lowerToReference(node)
     }
 
     // MARK: Memory

@@ -24,7 +24,8 @@ package final class Session {
         let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch) }
         let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch) }
         let team = Team(threads: model.threads)
-        let memory = Memory(model.plan, inputs: inputs, outputs: outputs, team: team)
+        let memory = Memory(
+            model.plan, inputs: inputs, outputs: outputs, team: team, int8Kernels: model.int8Kernels)
         self.memory = memory
         actions = model.plan.steps.map { $0.bind(memory) }
     }

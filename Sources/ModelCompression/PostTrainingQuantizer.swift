@@ -4,173 +4,210 @@ import Inference
 import ModelGraph
 import Tensors
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Turns a network in float32 into one whose convolutions work on 8-bit integers, from a few example inputs.
 ///
-/// - Activations: uint8, asymmetric, a scale and zero point per tensor from the smallest and largest value seen
-///   (Jacob et al., 2018, arXiv:1712.05877). They are rounded after the activation function, never before it.
-/// - Weights: int8, a scale per output channel, rounded so that no int16 lane of a kernel can overflow
-///   (`WeightRounding`), so that results are the same on every instruction set.
+/// - Activations: uint8, asymmetric, a scale and zero point per channel (`ActivationScales`) from the smallest and largest
+///   value seen. They are rounded after the activation function, never before it (Jacob et al., 2018, arXiv:1712.05877).
+/// - Weights: int8, a scale per output channel, rounded such that each layer's results change least on what the layers
+///   before it give (`LayerwiseRounding`) and that no int16 lane of a kernel can overflow (`WeightRounding`), so that
+///   results are the same on every instruction set.
+/// - Values that the network cannot do with in 8 bits stay in float, within a budget of time (`SensitivityAnalysis`).
 /// - What ends the network (layers whose result goes to outputs through float operators alone) writes float32.
+/// - Fully connected and recurrent layers: one scale per value, weights with a scale per row (`DenseQuantizer`).
 /// - Operators that have no integer form stay in float32, with conversions at their borders.
 package struct PostTrainingQuantizer {
     package struct Failure: Error, CustomStringConvertible {
         package var description: String
     }
 
+    /// What is being done, how much of it is done, and how much there is.
+    package typealias Progress = @Sendable (String, Int, Int) -> Void
+
+    package struct Settings: Hashable, Sendable {
+        /// Time of the quantized network with values kept wide over its time without, by its products; 1 keeps none wide.
+        package var maximumSlowdown = 1.1
+
+        package init() {}
+    }
+
     /// Fewer calibration inputs than this make a remark in the report.
     package static let sensibleInputCount = 10
-    /// Inputs on which the quantized network is compared with the float one.
+    /// From this many on every fifth input is kept back to measure with.
+    private static let countToKeepBack = 20
+    /// Inputs on which the quantized network is compared with the float one, at most.
     private static let comparedInputCount = 8
+    /// Inputs on which the sensitivity of values is measured.
+    private static let analysedInputCount = 4
 
     private let model: Model
     private let fused: Graph
+    private let settings: Settings
 
     /// - Throws: `Failure` if the network is quantized already.
-    package init(_ model: Model) throws {
+    package init(_ model: Model, settings: Settings = Settings()) throws {
         guard model.graph.values.allSatisfy({ $0.quantization == nil }) else {
             throw Failure(description: "the network is quantized already")
         }
         self.model = model
+        self.settings = settings
         fused = Fusion.fused(model.graph)
     }
 
-    /// - Parameters:
-    ///   - calibration: inputs by name, as the network takes them (after preprocessing); at least one.
-    ///   - progress: called with the number of steps done and of all.
+    /// Which of the calibration inputs the network is fitted to, and which it is measured on: others, if there are enough.
+    package static func isForFitting(_ index: Int, of count: Int) -> Bool {
+        count < countToKeepBack || index % 5 != 4
+    }
+
+    package static func isForMeasuring(_ index: Int, of count: Int) -> Bool {
+        count < countToKeepBack || index % 5 == 4
+    }
+
+    /// - Parameter calibration: inputs by name, as the network takes them (after preprocessing); at least one.
     /// - Returns: the quantized network with its report.
     /// - Throws: `Failure`, or what running the network throws.
-    package func quantize(calibration: [[String: Tensor]], progress: ((Int, Int) -> Void)? = nil) throws -> Model {
+    package func quantize(calibration: [[String: Tensor]], progress: Progress? = nil) throws -> Model {
         guard !calibration.isEmpty else {
             throw Failure(description: "quantization needs at least one calibration input")
         }
-        let plan = QuantizationPlan(fused)
-        guard !plan.layers.isEmpty else {
+        let fitted = calibration.indices.filter { Self.isForFitting($0, of: calibration.count) }.map { calibration[$0] }
+        let compared = calibration.indices.filter { Self.isForMeasuring($0, of: calibration.count) }
+            .prefix(Self.comparedInputCount).map { calibration[$0] }
+        let pixels = fused.inputs.reduce(into: [ValueID: ImagePreprocessing]()) {
+            $0[$1] = model.preprocessing[fused[$1].name]
+        }
+        let images = Set(pixels.keys)
+        var plan = QuantizationPlan(fused, images: images)
+        guard !plan.layers.isEmpty || DenseQuantization.hasLayers(fused) else {
             throw Failure(
                 description: "the network has no convolution or matrix product with constant weights to quantize")
         }
-        let compared = calibration.prefix(PostTrainingQuantizer.comparedInputCount)
-        let steps = calibration.count + compared.count
-        var ranges = ValueRanges()
-        let observer = try GraphRunner(fused, alsoReading: plan.quantized)
-        for (index, inputs) in calibration.enumerated() {
-            ranges.include(try observer.run(inputs))
-            progress?(index + 1, steps)
-        }
-        let parameters = plan.parameters(ranges: ranges, preprocessing: model.preprocessing)
-        var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: parameters)
+        var chosen: [SensitivityAnalysis.Entry] = []
         var result = model
-        result.graph = try builder.build()
-        result.quantization = report(before: model.graph, after: result.graph, inputs: calibration.count)
-        var comparison = OutputComparison(names: fused.outputs.map { fused[$0].name })
-        let runner = try GraphRunner(result.graph)
-        let reference = try GraphRunner(fused)
-        for (index, inputs) in compared.enumerated() {
-            comparison.include(reference: try reference.runOutputs(inputs), result: try runner.runOutputs(inputs))
-            progress?(calibration.count + index + 1, steps)
+        result.graph = fused
+        if !plan.layers.isEmpty {
+            let ranges = try ranges(of: plan.quantized, fitted, progress)
+            var scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
+            if settings.maximumSlowdown > 1 {
+                let analysis = SensitivityAnalysis(fused, plan: plan, parameters: scales.parameters)
+                let entries = try analysis.run(Array(fitted.prefix(Self.analysedInputCount))) {
+                    progress?("looking for sensitive layers", $0, $1)
+                }
+                chosen = analysis.choose(entries, maximumSlowdown: settings.maximumSlowdown)
+                if !chosen.isEmpty {
+                    plan = QuantizationPlan(fused, images: images, wide: analysis.closure(chosen.map(\.value)))
+                    scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
+                }
+            }
+            var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: scales.parameters)
+            var rounding = LayerwiseRounding(try builder.build(), layers: builder.layers)
+            result.graph = try rounding.run(fitted) { progress?("rounding weights", $0, $1) }
+            result.graph.removeUnused()
+            try result.graph.validate()
         }
-        result.quantization?.outputs = comparison.outputs
-        return result
-    }
-
-    private func report(before: Graph, after: Graph, inputs: Int) -> QuantizationReport {
-        func bytes(_ graph: Graph) -> Int { graph.constants.values.reduce(0) { $0 + $1.count * $1.type.sizeBytes } }
+        var outputs: [QuantizationReport.Output] = []
+        let convolutional = result.graph
+        for widths in DenseQuantization.Widths.all {
+            result.graph = try withIntegerDenseLayers(convolutional, widths, fitted, progress)
+            outputs = try compare(result.graph, on: compared, progress)
+            // What convolutions lose, finer rows of other layers cannot bring back.
+            let worst = outputs.map(\.signalToNoiseDecibels).min() ?? 0
+            if worst >= DenseQuantization.sufficientDecibels || !plan.layers.isEmpty { break }
+        }
         var report = QuantizationReport(
-            floatBytes: bytes(before), quantizedBytes: bytes(after), calibrationInputs: inputs)
-        if inputs < PostTrainingQuantizer.sensibleInputCount {
-            report.notes.append(
-                "\(inputs) calibration inputs are few: use at least \(PostTrainingQuantizer.sensibleInputCount), better 20 to 40"
-            )
-        }
-        for node in after.nodes where node.operation.hasWeights {
-            guard let output = node.outputs.first.flatMap({ $0 }), after[output].quantization == nil else { continue }
-            report.widerLayers.append(
-                .init(name: node.name, activationBits: 32, reason: "its result leaves the integer part"))
-        }
-        return report
-    }
-}
-
-/// Runs a graph on example inputs.
-struct GraphRunner {
-    private let session: Session
-    private let inputs: [(id: ValueID, name: String)]
-    /// What the session's outputs are.
-    private let values: [ValueID]
-    private let names: [String]
-
-    /// - Parameter alsoReading: values inside the graph that are wanted too.
-    init(_ graph: Graph, alsoReading: Set<ValueID> = []) throws {
-        var extended = graph
-        extended.outputs += alsoReading.subtracting(graph.outputs).subtracting(graph.inputs).sorted()
-        session = try CompiledModel(Model(name: "calibration", graph: extended)).makeSession()
-        values = extended.outputs
-        names = graph.outputs.map { graph[$0].name }
-        inputs = graph.inputs.map { (id: $0, name: graph[$0].name) }
-    }
-
-    /// All values that are wanted, and the inputs.
-    func run(_ tensors: [String: Tensor]) throws -> [ValueID: Tensor] {
-        var result: [ValueID: Tensor] = [:]
-        for (index, input) in inputs.enumerated() {
-            let target = session.inputBytes(index)
-            guard let tensor = tensors[input.name] else {
-                throw PostTrainingQuantizer.Failure(description: "a calibration input lacks '\(input.name)'")
-            }
-            let expected = session.model.inputs[index]
-            guard tensor.type == expected.type, tensor.shape == expected.shape else {
-                throw PostTrainingQuantizer.Failure(
-                    description:
-                        "a calibration input for '\(input.name)' is \(tensor.type) \(tensor.shape), expected \(expected.type) \(expected.shape)"
-                )
-            }
-            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: tensor.buffer.bytes[..<target.count]))
-            result[input.id] = tensor
-        }
-        try session.run()
-        for (index, id) in values.enumerated() { result[id] = session.outputTensor(index) }
+            floatBytes: model.graph.constantBytes, quantizedBytes: result.graph.constantBytes,
+            calibrationInputs: calibration.count)
+        report.outputs = outputs
+        report.widerLayers = widerLayers(result.graph, chosen)
+        report.notes = notes(calibration.count, plan: plan)
+        result.quantization = report
         return result
     }
 
-    /// The graph's outputs by name.
-    func runOutputs(_ tensors: [String: Tensor]) throws -> [String: Tensor] {
-        let result = try run(tensors)
-        return Dictionary(zip(names, values.compactMap { result[$0] })) { first, _ in first }
+    private func withIntegerDenseLayers(
+        _ graph: Graph, _ widths: DenseQuantization.Widths, _ inputs: [[String: Tensor]], _ progress: Progress?
+    ) throws -> Graph {
+        guard DenseQuantization.hasLayers(graph) else { return graph }
+        var quantizer = DenseQuantizer(graph, widths: widths)
+        var named = graph
+        for id in quantizer.observed.subtracting(graph.outputs).subtracting(graph.inputs) {
+            named[id].name = "value \(id)"
+        }
+        let observer = try GraphRunner(named, alsoReading: quantizer.observed)
+        for (index, tensors) in inputs.enumerated() {
+            quantizer.include(try observer.run(tensors))
+            progress?("measuring ranges", index + 1, inputs.count)
+        }
+        return try quantizer.build()
+    }
+
+    private func ranges(
+        of values: Set<ValueID>, _ inputs: [[String: Tensor]], _ progress: Progress?
+    ) throws -> ChannelRanges {
+        var ranges = ChannelRanges()
+        let observer = try GraphRunner(fused, alsoReading: values)
+        for (index, inputs) in inputs.enumerated() {
+            ranges.include(try observer.run(inputs))
+            progress?("measuring ranges", index + 1, inputs.count)
+        }
+        return ranges
+    }
+
+    private func compare(
+        _ graph: Graph, on inputs: [[String: Tensor]], _ progress: Progress?
+    ) throws -> [QuantizationReport.Output] {
+        let names = fused.outputs.map { fused[$0].name }
+        var ratios = names.map { _ in SignalRatio() }
+        let (reference, runner) = (try GraphRunner(fused), try GraphRunner(graph))
+        for (index, tensors) in inputs.enumerated() {
+            let (expected, actual) = (try reference.runOutputs(tensors), try runner.runOutputs(tensors))
+            for (position, name) in names.enumerated() {
+                if let a = expected[name], let b = actual[name] { ratios[position].include(reference: a, result: b) }
+            }
+            progress?("comparing", index + 1, inputs.count)
+        }
+        return zip(names, ratios).map { .init(name: $0, signalToNoiseDecibels: $1.decibels) }
+    }
+
+    // MARK: Report
+
+    private func widerLayers(
+        _ graph: Graph, _ chosen: [SensitivityAnalysis.Entry]
+    ) -> [QuantizationReport.Layer] {
+        let producers = fused.producers
+        var layers = chosen.map { entry in
+            let name = producers[entry.value].map { fused.nodes[$0].name } ?? fused[entry.value].name
+            let decibels = (entry.decibels * 10).rounded() / 10
+            return QuantizationReport.Layer(
+                name: name, activationBits: 32,
+                reason: "in 8 bits it would leave \(decibels) dB of the network's results")
+        }
+        for node in graph.nodes where node.operation.hasWeights {
+            guard let output = node.outputs.first.flatMap({ $0 }), graph[output].quantization == nil else { continue }
+            let weight = node.inputs.count > 1 ? node.inputs[1] : nil
+            guard weight.map({ graph[$0].type == .int8 }) ?? false else { continue }
+            layers.append(.init(name: node.name, activationBits: 32, reason: "its result leaves the integer part"))
+        }
+        return layers
+    }
+
+    private func notes(_ count: Int, plan: QuantizationPlan) -> [String] {
+        var notes: [String] = []
+        if count < Self.sensibleInputCount {
+            notes.append(
+                "\(count) calibration inputs are few: use at least \(Self.sensibleInputCount), better 20 to 40")
+        }
+        let left = fused.nodes.indices.filter {
+            fused.nodes[$0].operation.hasWeights && fused.products(of: fused.nodes[$0]) > 0 && !plan.layers.contains($0)
+                && !DenseQuantization.isLayer(fused.nodes[$0], fused)
+        }
+        if !left.isEmpty {
+            let names = left.prefix(5).map { fused.nodes[$0].name }.joined(separator: ", ")
+            notes.append("\(left.count) layers stay in float: \(names)\(left.count > 5 ? " and others" : "")")
+        }
+        return notes
     }
 }
 
-/// Signal-to-noise ratio of each output: 10 log10(power of the reference / power of the difference).
-private struct OutputComparison {
-    private let names: [String]
-    private var signal: [Double]
-    private var noise: [Double]
-
-    init(names: [String]) {
-        self.names = names
-        signal = names.map { _ in 0 }
-        noise = signal
-    }
-
-    mutating func include(reference: [String: Tensor], result: [String: Tensor]) {
-        for (index, name) in names.enumerated() {
-            guard let expected = reference[name], let actual = result[name], expected.type == .float32,
-                actual.type == .float32, expected.shape == actual.shape
-            else { continue }
-            for (a, b) in zip(expected.elements(as: Float.self), actual.elements(as: Float.self)) {
-                signal[index] += Double(a) * Double(a)
-                noise[index] += Double(a - b) * Double(a - b)
-            }
-        }
-    }
-
-    var outputs: [QuantizationReport.Output] {
-        names.indices.map { index in
-            // Equal to the last bit is reported as the 150 dB of float32 itself.
-            let ratio = noise[index] > 0 ? signal[index] / noise[index] : 1e15
-            return .init(name: names[index], signalToNoiseDecibels: 10 * log10(max(ratio, 1e-15)))
-        }
-    }
+extension Graph {
+    fileprivate var constantBytes: Int { constants.values.reduce(0) { $0 + $1.count * $1.type.sizeBytes } }
 }

@@ -6,6 +6,18 @@ import Tensors
 /// Writes the quantized graph: the float graph's nodes in their order, on integers where the plan says so, with
 /// conversions where integers and floats meet.
 struct QuantizedGraphBuilder {
+    /// A layer whose weights are integers, and what they stand for.
+    struct Layer {
+        /// Index of the node in the quantized graph.
+        var node: Int
+        /// The constant of its weights there, int8 [K, C, taps...].
+        var weights: ValueID
+        /// The numbers to be rounded, in the shape of the weights: multiplied by the scales of the channels that they meet
+        /// where these are added up.
+        var exact: [Float]
+        var isDepthwise: Bool
+    }
+
     private let source: Graph
     private let plan: QuantizationPlan
     private let parameters: [ValueID: QuantizationParameters]
@@ -13,6 +25,9 @@ struct QuantizedGraphBuilder {
     /// The uint8 form of a value, and its float form.
     private var integers: [ValueID: ValueID] = [:]
     private var floats: [ValueID: ValueID] = [:]
+    /// What layers that add channels up read instead of an integer value.
+    private var unscaled: [ValueID: ValueID] = [:]
+    private(set) var layers: [Layer] = []
 
     init(_ source: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
         self.source = source
@@ -21,6 +36,7 @@ struct QuantizedGraphBuilder {
         graph = Graph()
     }
 
+    /// The graph, in which nothing that is unused has been removed yet, and with weights rounded to the nearest.
     mutating func build() throws -> Graph {
         for id in source.inputs {
             let copy = graph.addValue(source[id])
@@ -37,7 +53,6 @@ struct QuantizedGraphBuilder {
             }
         }
         graph.outputs = source.outputs.map { float($0) }
-        graph.removeUnused()
         try graph.validate()
         return graph
     }
@@ -46,22 +61,34 @@ struct QuantizedGraphBuilder {
 
     private mutating func addLayer(_ node: Node, _ index: Int) {
         guard case .convolution(let convolution) = node.operation, let input = node.inputs[0],
-            let weight = node.inputs[1],
-            let output = node.outputs[0]
+            let weight = node.inputs[1].flatMap({ source.constants[$0] }), let output = node.outputs[0]
         else { return }
+        let isDepthwise = convolution.groups > 1
         let isWinograd = convolution.gainsFromWinograd(channels: source[input].shape[1], output: source[output].shape)
-        let limitsLanes = convolution.groups == 1 && !isWinograd
-        var inputs: [ValueID?] = [integer(input), addWeights(weight, limitsLanes: limitsLanes)]
-        inputs.append(node.inputs.count > 2 ? node.inputs[2].map { float($0) } : nil)
-        if convolution.residual != nil, let residual = node.inputs[3] {
-            inputs.append(plan.quantized.contains(residual) ? integer(residual) : float(residual))
-        }
+        let stored = integer(input)
+        let weights = addWeights(weight, isDepthwise: isDepthwise, input: graph[stored].quantization)
+        var inputs: [ValueID?] = [isDepthwise ? stored : withoutScales(stored), weights]
+        inputs.append(node.inputs.count > 2 ? node.inputs[2].flatMap { source.constants[$0] }.map { addBias($0) } : nil)
+        if convolution.residual != nil, let residual = node.inputs[3] { inputs.append(integer(residual)) }
         let result = plan.storesIntegers(index) ? addInteger(output) : addFloat(output)
+        layers[layers.count - 1].node = graph.nodes.count
         graph.nodes.append(
             Node(
                 node.name, node.operation, inputs: inputs, outputs: [result],
-                kernel: convolution.groups == 1
-                    ? KernelHint(laneProducts: limitsLanes ? 2 : 1, winograd: isWinograd) : nil))
+                kernel: isDepthwise ? nil : KernelHint(laneProducts: 2, winograd: isWinograd)))
+    }
+
+    /// The same stored numbers with scale 1 in place of scales per channel.
+    private mutating func withoutScales(_ id: ValueID) -> ValueID {
+        if let known = unscaled[id] { return known }
+        guard let parameters = graph[id].quantization, parameters.axis != nil else { return id }
+        var value = graph[id]
+        value.quantization = QuantizationParameters(
+            scales: parameters.scales.map { _ in 1 }, zeroPoints: parameters.zeroPoints, axis: 1)
+        let copy = graph.addValue(value)
+        graph.nodes.append(Node("", .reinterpret, inputs: [id], outputs: [copy]))
+        unscaled[id] = copy
+        return copy
     }
 
     private mutating func addCarrier(_ node: Node) {
@@ -120,29 +147,28 @@ struct QuantizedGraphBuilder {
     }
 
     /// Weights [K, C, kh, kw] as int8 with a scale per output channel.
-    private mutating func addWeights(_ id: ValueID, limitsLanes: Bool) -> ValueID {
-        if let known = integers[id] { return known }
-        guard let tensor = source.constants[id] else { return float(id) }
+    private mutating func addWeights(
+        _ tensor: Tensor, isDepthwise: Bool, input: QuantizationParameters?
+    ) -> ValueID {
         let shape = tensor.shape
-        let (filters, channels) = (shape[0], shape[1])
-        let taps = shape.count / max(filters * channels, 1)
-        let values = tensor.elements(as: Float.self)
-        let result = Tensor(.int8, shape)
-        let stored = result.mutableElements(as: Int8.self)
-        var scales: [Float] = []
-        for filter in 0..<filters {
-            let start = filter * channels * taps
-            // In the order of the kernel's steps: taps, then channels.
-            let ordered = (0..<channels * taps).map { step in values[start + step % channels * taps + step / channels] }
-            let rounded = WeightRounding.round(ordered, limitsLanes: limitsLanes)
-            scales.append(rounded.scale)
-            for step in ordered.indices {
-                stored[start + step % channels * taps + step / channels] = rounded.weights[step]
-            }
+        let channels = shape[1]
+        let taps = shape.count / max(shape[0] * channels, 1)
+        var exact = tensor.array(of: Float.self)
+        if !isDepthwise, let scales = input?.scales, input?.axis != nil {
+            for index in exact.indices { exact[index] *= scales[index / taps % channels] }
         }
-        let parameters = QuantizationParameters(scales: scales, zeroPoints: scales.map { _ in 0 }, axis: 0)
-        let copy = graph.addConstant(source[id].name, result, quantization: parameters)
-        integers[id] = copy
-        return copy
+        let rounded = WeightRounding.round(exact, shape, limitsLanes: !isDepthwise)
+        let id = graph.addConstant("", rounded.weights, quantization: rounded.parameters)
+        layers.append(Layer(node: 0, weights: id, exact: exact, isDepthwise: isDepthwise))
+        return id
+    }
+
+    /// A bias as int16 with one scale: half the space, and finer than any activation by far.
+    private mutating func addBias(_ tensor: Tensor) -> ValueID {
+        let largest = tensor.elements(as: Float.self).reduce(0) { max($0, abs($1)) }
+        guard largest > 0, largest.isFinite else { return graph.addConstant("", tensor) }
+        let parameters = QuantizationParameters(scale: largest / 32767, zeroPoint: 0)
+        return graph.addConstant(
+            "", ReferenceEvaluator.quantize(tensor, parameters, to: .int16), quantization: parameters)
     }
 }

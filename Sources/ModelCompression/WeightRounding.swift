@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ModelGraph
+import Tensors
+
 /// Rounds float weights to int8, one filter at a time.
 ///
 /// The AVX2 kernel adds two products of `vpmaddubsw` in an int16 lane. With activations up to 255 a lane cannot overflow if
@@ -12,7 +15,25 @@ enum WeightRounding {
         var scale: Float
     }
 
-    private static let laneLimit = 128
+    static let laneLimit = 128
+
+    /// Weights [K, C, taps...], each filter to the nearest.
+    static func round(
+        _ weights: [Float], _ shape: Shape, limitsLanes: Bool
+    ) -> (weights: Tensor, parameters: QuantizationParameters) {
+        let (filters, order) = (shape[0], KernelOrder(shape))
+        let result = Tensor(.int8, shape)
+        let stored = result.mutableElements(as: Int8.self)
+        var scales: [Float] = []
+        for filter in 0..<filters {
+            let start = filter * order.steps
+            let rounded = round(
+                (0..<order.steps).map { weights[start + order.position($0)] }, limitsLanes: limitsLanes)
+            scales.append(rounded.scale)
+            for step in 0..<order.steps { stored[start + order.position(step)] = rounded.weights[step] }
+        }
+        return (result, QuantizationParameters(scales: scales, zeroPoints: scales.map { _ in 0 }, axis: 0))
+    }
 
     /// - Parameters:
     ///   - weights: of one filter, in the order in which the kernel adds them: taps row by row, then channels.
@@ -62,4 +83,21 @@ enum WeightRounding {
             [[0, 1, 4, 5], [2, 3, 6, 7]].map { lane in lane.map { first + $0 }.filter { $0 < count } }
         }
     }
+}
+
+/// The order in which a kernel goes through the weights of a filter: taps row by row, then channels.
+struct KernelOrder {
+    let channels: Int
+    let taps: Int
+
+    var steps: Int { channels * taps }
+
+    /// - Parameter shape: of the weights, [K, C, taps...].
+    init(_ shape: Shape) {
+        channels = shape[1]
+        taps = shape.dimensions.dropFirst(2).reduce(1, *)
+    }
+
+    /// Where the weight of a step stands within the filter.
+    func position(_ step: Int) -> Int { step % channels * taps + step / channels }
 }

@@ -9,7 +9,10 @@ import Tensors
 /// **Numbers.** What a node computes follows from its operator and the element types of its values. A value with
 /// quantization parameters stands for real numbers that are stored as integers: an int8 network is the same graph in which
 /// activations are `uint8` with parameters (per tensor, or per channel along axis 1), weights `int8` constants with
-/// parameters per output channel, and biases `float32` or `int32` constants. Each operator then means: compute with the real
+/// parameters per output channel, and biases `float32` or `int32` constants. A layer that adds up channels of different
+/// scales s[c] may have weights that were multiplied by them before they were rounded: it reads `reinterpret` of its input,
+/// with scale 1 and the zero points of the input, so that the channels' sum of q[o, c] (x[c] - zero[c]) times the step of o
+/// is the real result, and padding is the zero point of each channel. Each operator then means: compute with the real
 /// numbers, round the result to what the output value can store. `quantizeLinear` and `dequantizeLinear` stand where a part
 /// of the graph that works on `float32` meets one that does not. Integers without parameters are plain integers.
 ///
@@ -162,4 +165,18 @@ package struct KernelHint: Hashable, Sendable, Codable {
         self.laneProducts = laneProducts
         self.winograd = winograd
     }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        laneProducts = try container.decode(Int.self, forKey: .laneProducts)
+        winograd = try container.decodeIfPresent(Bool.self, forKey: .winograd) ?? false
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(laneProducts, forKey: .laneProducts)
+        if winograd { try container.encode(winograd, forKey: .winograd) }
+    }
+
+    private enum CodingKeys: String, CodingKey { case laneProducts, winograd }
 }

@@ -54,6 +54,25 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
         }
     }
 
+    /// Detections of the quantized network against those of the float one.
+    package struct Agreement: Hashable, Sendable, Codable {
+        package var pictures: Int
+        /// Of the float network.
+        package var detections: Int
+        /// Share of these that the quantized network finds too: same class, score above the same threshold, overlap of at
+        /// least 0.5.
+        package var foundAgain: Double
+        /// COCO's, with the float network's detections in place of labels.
+        package var averagePrecision: Double
+
+        package init(pictures: Int, detections: Int, foundAgain: Double, averagePrecision: Double) {
+            self.pictures = pictures
+            self.detections = detections
+            self.foundAgain = foundAgain
+            self.averagePrecision = averagePrecision
+        }
+    }
+
     /// Bytes of all constants before and after.
     package var floatBytes: Int
     package var quantizedBytes: Int
@@ -61,6 +80,8 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
     package var activationBits: Int
     package var calibrationInputs: Int
     package var outputs: [Output]
+    /// Of detectors whose outputs are understood, calibrated on pictures.
+    package var agreement: Agreement?
     /// Layers that are not 8 bit.
     package var widerLayers: [Layer]
     /// Remarks for a person, such as a calibration set that is too small.
@@ -79,4 +100,7 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
         self.widerLayers = widerLayers
         self.notes = notes
     }
+
+    /// Size after over size before.
+    package var ratio: Double { floatBytes > 0 ? Double(quantizedBytes) / Double(floatBytes) : 1 }
 }

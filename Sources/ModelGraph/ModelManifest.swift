@@ -27,17 +27,46 @@ struct ModelManifest: Codable {
         var zero: Int32?
         /// One scale and zero point per index of an axis.
         var channels: Channels?
+        /// True when the parameters follow from those of the inputs of the node that computes it
+        /// (`Graph.passedQuantization`), and the type is the first input's.
+        var passed: Bool?
     }
 
-    /// Scales stand at `at` in the data, one after the other, zero points behind them.
+    /// Scales stand at `at` in the data, one after the other, zero points behind them. In JSON a list of `axis`, `count`,
+    /// `at`, `scaleBytes` and `zeroBytes`; read as an object too.
     struct Channels: Codable {
         var axis: Int
         var count: Int
         var at: Int
-        /// Bytes per scale: 4 for float32, or 2 for its upper half when the lower half is zero in all of them.
+        /// Bytes per scale: 4 for float32, 2 for its upper half when the lower half is zero in all of them, 0 when all
+        /// are 1.
         var scaleBytes: Int
         /// Bytes per zero point: 0 when all are zero, 1 when all are in 0...255, else 4.
         var zeroBytes: Int
+
+        private enum CodingKeys: String, CodingKey { case axis, count, at, scaleBytes, zeroBytes }
+
+        init(from decoder: any Decoder) throws {
+            if var list = try? decoder.unkeyedContainer() {
+                axis = try list.decode(Int.self)
+                count = try list.decode(Int.self)
+                at = try list.decode(Int.self)
+                scaleBytes = try list.decode(Int.self)
+                zeroBytes = try list.decode(Int.self)
+                return
+            }
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            axis = try container.decode(Int.self, forKey: .axis)
+            count = try container.decode(Int.self, forKey: .count)
+            at = try container.decode(Int.self, forKey: .at)
+            scaleBytes = try container.decode(Int.self, forKey: .scaleBytes)
+            zeroBytes = try container.decode(Int.self, forKey: .zeroBytes)
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var list = encoder.unkeyedContainer()
+            for number in [axis, count, at, scaleBytes, zeroBytes] { try list.encode(number) }
+        }
     }
 
     struct Node: Codable {
@@ -92,13 +121,19 @@ struct ModelManifest: Codable {
         quantization = model.quantization
         let ends = Set(graph.inputs + graph.outputs)
         let isInput = Set(graph.inputs)
+        let passed = Self.passedValues(graph)
         values = []
         for (index, value) in graph.values.enumerated() {
             let id = ValueID(index)
             let constant = graph.constants[id]
             var entry = Value()
-            if ends.contains(id) || constant != nil { entry.name = value.name }
+            if ends.contains(id) || constant != nil && !value.name.isEmpty { entry.name = value.name }
             if isInput.contains(id) || constant != nil { entry.shape = value.shape }
+            if passed.contains(id) {
+                entry.passed = true
+                values.append(entry)
+                continue
+            }
             if entry.shape != nil || value.quantization != nil { entry.type = value.type }
             entry.at = constant.map { data.append($0) }
             if let quantization = value.quantization {
@@ -118,6 +153,22 @@ struct ModelManifest: Codable {
         }
         inputs = graph.inputs.map(\.index)
         outputs = graph.outputs.map(\.index)
+    }
+
+    /// Values whose type and parameters follow from the node that computes them.
+    private static func passedValues(_ graph: Graph) -> Set<ValueID> {
+        var result: Set<ValueID> = []
+        for node in graph.nodes {
+            guard let first = node.inputs.first.flatMap({ $0 }) else { continue }
+            for (position, output) in node.outputs.enumerated() {
+                guard let output, let quantization = graph[output].quantization,
+                    graph[output].type == graph[first].type,
+                    graph.passedQuantization(node, to: position) == quantization
+                else { continue }
+                result.insert(output)
+            }
+        }
+        return result
     }
 
     // MARK: To a model
@@ -168,14 +219,22 @@ struct ModelManifest: Codable {
             guard node.outputs.count <= types.count else {
                 throw GraphError.inconsistent("node \(node.name) has too many outputs")
             }
-            for (output, type) in zip(node.outputs, types) {
+            for (position, (output, type)) in zip(node.outputs, types).enumerated() {
                 guard let output else { continue }
                 guard graph.values.indices.contains(output.index), known.insert(output).inserted else {
                     throw GraphError.inconsistent("node \(node.name) has an output that is not its own")
                 }
                 graph[output].shape = type.shape
                 if values[output.index].name == nil { graph[output].name = node.name }
-                if values[output.index].type == nil { graph[output].type = storedType(node, type, graph) }
+                if values[output.index].passed ?? false {
+                    guard let source = node.inputs.first.flatMap({ $0 }),
+                        let quantization = graph.passedQuantization(node, to: position)
+                    else { throw GraphError.inconsistent("node \(node.name) has no parameters to pass on") }
+                    graph[output].type = graph[source].type
+                    graph[output].quantization = quantization
+                } else if values[output.index].type == nil {
+                    graph[output].type = storedType(node, type, graph)
+                }
             }
         }
     }
@@ -222,7 +281,8 @@ extension ModelManifest.Channels {
         let (scales, zeros) = (quantization.scales.map(\.bitPattern), quantization.zeroPoints)
         self.axis = axis
         count = scales.count
-        scaleBytes = scales.allSatisfy { $0 & 0xffff == 0 } ? 2 : 4
+        scaleBytes =
+            quantization.scales.allSatisfy { $0 == 1 } ? 0 : scales.allSatisfy { $0 & 0xffff == 0 } ? 2 : 4
         zeroBytes = zeros.allSatisfy { $0 == 0 } ? 0 : zeros.allSatisfy { (0...255).contains($0) } ? 1 : 4
         var bytes: [UInt8] = []
         for scale in scales {
@@ -236,13 +296,16 @@ extension ModelManifest.Channels {
     }
 
     func parameters(_ data: UnsafeRawBufferPointer) throws -> QuantizationParameters {
-        guard scaleBytes == 2 || scaleBytes == 4, zeroBytes == 0 || zeroBytes == 1 || zeroBytes == 4, count > 0,
+        guard scaleBytes == 0 || scaleBytes == 2 || scaleBytes == 4, zeroBytes == 0 || zeroBytes == 1 || zeroBytes == 4,
+            count > 0,
             count <= data.count, at >= 0, at <= data.count, count * (scaleBytes + zeroBytes) <= data.count - at
         else { throw ModelFile.Fault.malformed("quantization parameters reach outside the file") }
         let scales = (0..<count).map { index in
-            scaleBytes == 4
-                ? Float(bitPattern: data.number(at + index * 4, UInt32.self))
-                : Float(bitPattern: UInt32(data.number(at + index * 2, UInt16.self)) << 16)
+            switch scaleBytes {
+            case 4: Float(bitPattern: data.number(at + index * 4, UInt32.self))
+            case 2: Float(bitPattern: UInt32(data.number(at + index * 2, UInt16.self)) << 16)
+            default: 1 as Float
+            }
         }
         let start = at + count * scaleBytes
         let zeros = (0..<count).map { index in
@@ -270,7 +333,8 @@ extension Model {
             let shape = graph[id].shape
             let channels = preprocessing.channelOrder == .gray ? 1 : 3
             try require(
-                shape.rank == 4 && shape[1] == channels, "input \(name) of shape \(shape) cannot take such images")
+                shape.rank == 4 && InterpretationGuess.channels(of: shape) == channels,
+                "input \(name) of shape \(shape) cannot take such images")
             try require(
                 preprocessing.mean.count == channels && preprocessing.scale.count == channels,
                 "preprocessing of \(name) needs \(channels) means and scales")

@@ -22,4 +22,28 @@ package struct QuantizationParameters: Hashable, Sendable, Codable {
         self.zeroPoints = zeroPoints
         self.axis = axis
     }
+
+    /// The parameters of some indices of `sliced`, the same for all of them unless `sliced` is
+    /// the axis of the scales.
+    package func sliced(_ range: Range<Int>, of sliced: Int) -> QuantizationParameters {
+        guard axis == sliced, scales.count >= range.upperBound, !range.isEmpty else { return self }
+        return QuantizationParameters(scales: Array(scales[range]), zeroPoints: Array(zeroPoints[range]), axis: axis)
+    }
+
+    /// One scale for all where the indices of the axis have the same.
+    package var compact: QuantizationParameters {
+        guard axis != nil, scales.allSatisfy({ $0 == scales[0] }), zeroPoints.allSatisfy({ $0 == zeroPoints[0] }) else {
+            return self
+        }
+        return QuantizationParameters(scale: scales[0], zeroPoint: zeroPoints[0])
+    }
+
+    /// One scale per index of the axis; nil without indices, or if the scales stand along another axis.
+    package func expanded(count: Int, axis: Int = 1) -> QuantizationParameters? {
+        if self.axis == axis { return self }
+        guard self.axis == nil, count > 0 else { return nil }
+        return QuantizationParameters(
+            scales: [Float](repeating: scales[0], count: count),
+            zeroPoints: [Int32](repeating: zeroPoints[0], count: count), axis: axis)
+    }
 }

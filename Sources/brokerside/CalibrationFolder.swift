@@ -11,16 +11,22 @@ struct CalibrationFolder {
     /// More give nothing but time.
     static let maximumInputs = 200
 
+    struct Example {
+        var file: String
+        var inputs: [String: Tensor]
+        var isPicture: Bool
+    }
+
     let path: String
 
-    func inputs(for model: Model) throws -> [[String: Tensor]] {
+    func examples(for model: Model) throws -> [Example] {
         guard model.graph.inputs.count == 1, let id = model.graph.inputs.first else {
             throw Failure(
                 "calibration from a folder is for networks with one input; this one has \(model.graph.inputs.count)")
         }
         let input = model.graph[id]
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-        var result: [[String: Tensor]] = []
+        var result: [Example] = []
         let decoder = JPEGDecoder()
         for name in names where result.count < Self.maximumInputs {
             let file = "\(path)/\(name)"
@@ -30,13 +36,16 @@ struct CalibrationFolder {
                 guard tensor.type == input.type, tensor.shape == input.shape else {
                     throw Failure("\(file) is \(tensor.type) \(tensor.shape), the input \(input.type) \(input.shape)")
                 }
-                result.append([input.name: tensor])
+                result.append(Example(file: file, inputs: [input.name: tensor], isPicture: false))
             case "jpg", "jpeg":
                 guard let preprocessing = model.preprocessing[input.name] else {
                     throw Failure(
                         "how frames become \(input.name) is not known; say it with --channels, --fit, --mean, --scale")
                 }
-                do { result.append([input.name: try frame(file, input, preprocessing, decoder)]) } catch {
+                do {
+                    let tensor = try frame(file, input, preprocessing, decoder)
+                    result.append(Example(file: file, inputs: [input.name: tensor], isPicture: true))
+                } catch {
                     FileHandle.standardError.write(Data("\(file) is left out: \(error)\n".utf8))
                 }
             default: continue

@@ -38,9 +38,9 @@ struct DetectCommand: ParsableCommand {
         section.threshold = threshold
         section.overlap = overlap
         section.classes = classes
-        let detector: FileDetector
+        let detector: FrameDetector
         do {
-            detector = try FileDetector(.init(name: "model", file: model), section)
+            detector = try FrameDetector(.init(name: "model", file: model), section)
         } catch { throw CommandSupport.failure("\(model): \(error)") }
         var isWhole = true
         for file in files {

@@ -8,13 +8,13 @@ import Tensors
 
 struct ModelImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Turn an ONNX file into a model file.",
+        commandName: "import", abstract: "Turn an ONNX or TensorFlow Lite file into a model file.",
         discussion: """
             What frames become and what outputs mean is guessed where the network is of a known family; 'model inspect' \
             shows it, the options here say otherwise. With --calibrate the model is quantized to 8 bits.
             """)
 
-    @Argument(help: ArgumentHelp("The network, an .onnx file.", valueName: "file.onnx"))
+    @Argument(help: ArgumentHelp("The network, an .onnx or .tflite file.", valueName: "file"))
     var source: String
 
     @Option(help: ArgumentHelp("The model file to write.", valueName: "file.bsm"))
@@ -44,8 +44,18 @@ struct ModelImportCommand: ParsableCommand {
             valueName: "folder"))
     var calibrate: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How much slower the quantized network may become by layers that stay in float because they are sensitive; 1 keeps none.",
+            valueName: "ratio"))
+    var maxSlowdown = 1.1
+
     @Flag(help: "Print the result as JSON.")
     var json = false
+
+    func validate() throws {
+        guard maxSlowdown >= 1, maxSlowdown.isFinite else { throw ValidationError("--max-slowdown must be at least 1") }
+    }
 
     func run() throws {
         let result = try reported { try importModel() }
@@ -79,16 +89,33 @@ struct ModelImportCommand: ParsableCommand {
         try frames.apply(to: &model)
         try model.validate()
         if let calibrate {
-            let inputs = try CalibrationFolder(path: calibrate).inputs(for: model)
-            let progress = Progress("quantizing")
-            model = try PostTrainingQuantizer(model).quantize(calibration: inputs) { progress.show($0, of: $1) }
-            progress.end()
+            model = model.takingFrames()
+            model = try quantized(model, CalibrationFolder(path: calibrate).examples(for: model))
         }
         let digest = try ModelFile.write(model, output)
         func size(_ path: String) -> Int {
             (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int).flatMap { $0 } ?? 0
         }
         return Result(model: model, digest: digest, bytes: size(output), sourceBytes: size(source))
+    }
+
+    private func quantized(_ model: Model, _ examples: [CalibrationFolder.Example]) throws -> Model {
+        let progress = Progress()
+        defer { progress.end() }
+        var settings = PostTrainingQuantizer.Settings()
+        settings.maximumSlowdown = maxSlowdown
+        let quantizer = try PostTrainingQuantizer(model, settings: settings)
+        var result = try quantizer.quantize(calibration: examples.map(\.inputs)) { progress.show($0, $1, of: $2) }
+        let pictures = examples.indices.filter {
+            examples[$0].isPicture && PostTrainingQuantizer.isForMeasuring($0, of: examples.count)
+        }.map { examples[$0].file }
+        if !pictures.isEmpty, model.interpretation?.isDetector ?? false {
+            let agreement = try Evaluation.agreement(
+                PictureNetwork(result), PictureNetwork(model), files: pictures,
+                .init(threshold: 0.01, overlap: 0.45, confidence: 0.3))
+            result.quantization?.agreement = agreement
+        }
+        return result
     }
 
     private func readLabels(_ text: String) throws -> [String] {
@@ -143,7 +170,7 @@ struct PreprocessingOptions: ParsableArguments {
             throw Failure("the network has not one input that takes images, so nothing can be said about frames")
         }
         let value = model.graph[input]
-        let count = value.shape[1]
+        let count = InterpretationGuess.channels(of: value.shape)
         var result =
             model.preprocessing[value.name]
             ?? ImagePreprocessing(
@@ -188,14 +215,11 @@ extension Shape {
 }
 
 /// A line on standard error that is written over, if somebody looks at it.
-struct Progress {
-    let title: String
+struct Progress: Sendable {
     private let isShown = isatty(STDERR_FILENO) != 0
 
-    init(_ title: String) { self.title = title }
-
-    func show(_ done: Int, of all: Int) {
-        if isShown { FileHandle.standardError.write(Data("\r\(title): \(done) of \(all)".utf8)) }
+    func show(_ title: String, _ done: Int, of all: Int) {
+        if isShown { FileHandle.standardError.write(Data("\r\u{1b}[K\(title): \(done) of \(all)".utf8)) }
     }
 
     func end() { if isShown { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) } }

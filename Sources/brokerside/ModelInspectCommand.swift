@@ -8,10 +8,12 @@ struct ModelInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Show what is known of a network.")
 
-    @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The network, a .bsm, .onnx or .tflite file.", valueName: "model"))
     var model: String
 
-    @Option(help: ArgumentHelp("Shape of an input of an ONNX file. Repeat for each.", valueName: "name=1x3x320x320"))
+    @Option(
+        help: ArgumentHelp(
+            "Shape of an input of an .onnx or .tflite file. Repeat for each.", valueName: "name=1x3x320x320"))
     var shape: [Assignment] = []
 
     @Flag(help: "Print JSON.")
@@ -25,7 +27,7 @@ struct ModelInspectCommand: ParsableCommand {
         let summary = try reported {
             let source = ModelSource(path: model)
             let bytes = try FileManager.default.attributesOfItem(atPath: model)[.size] as? Int ?? 0
-            if source.isONNX { return ModelSummary(try source.load(shapes: shapes), digest: nil, bytes: bytes) }
+            if source.isForeign { return ModelSummary(try source.load(shapes: shapes), digest: nil, bytes: bytes) }
             let (model, digest) = try ModelFile.readWithDigest(model)
             return ModelSummary(model, digest: digest, bytes: bytes)
         }
@@ -118,14 +120,24 @@ struct ModelSummary: Encodable {
         }
     }
 
+    private static func percent(_ share: Double) -> String {
+        share < 0 ? "none" : String(format: "%.1f %%", share * 100)
+    }
+
     private static func describe(_ report: QuantizationReport) -> [String] {
         var lines = [
             "quantized       weights \(report.weightBits) bit, activations \(report.activationBits) bit, "
-                + "\(report.floatBytes) to \(report.quantizedBytes) bytes, \(report.calibrationInputs) calibration inputs"
+                + "\(report.floatBytes) to \(report.quantizedBytes) bytes (\(percent(report.ratio))), "
+                + "\(report.calibrationInputs) calibration inputs"
         ]
         for output in report.outputs {
             let decibels = String(format: "%.1f", output.signalToNoiseDecibels)
             lines.append("                \(output.name): signal to noise \(decibels) dB")
+        }
+        if let agreement = report.agreement {
+            lines.append(
+                "                \(percent(agreement.foundAgain)) of \(agreement.detections) detections found again on "
+                    + "\(agreement.pictures) pictures, AP against them \(percent(agreement.averagePrecision))")
         }
         for layer in report.widerLayers {
             lines.append("                \(layer.name) keeps \(layer.activationBits) bit: \(layer.reason)")

@@ -274,7 +274,7 @@ struct Int8KernelDefinitionTests {
         }
     }
 
-    /// Exponentials differ from libm's in the last places, so the definition holds to 4e-7 of the value, but every
+    /// Exponentials differ from libm's in the last places, so the definition holds to 6e-7 of the value, but every
     /// instruction set must have the same bits.
     @Test(arguments: [float_sigmoid, float_silu, float_tanh])
     func smoothActivationsHaveTheSameBitsEverywhere(_ function: float_activation) {
@@ -300,7 +300,7 @@ struct Int8KernelDefinitionTests {
                     largest = max(largest, difference / max(1, abs(expected)))
                 }
             }
-            #expect(largest < 4e-7)
+            #expect(largest < 6e-7)
         }
     }
 

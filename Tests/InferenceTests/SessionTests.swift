@@ -71,7 +71,7 @@ struct Numbers {
     }
 
     /// A network with everything that shares memory: parts of a concatenation, residuals, views and a head.
-    private static func detector(seed: UInt64, channels: Int) throws -> Graph {
+    static func detector(seed: UInt64, channels: Int) throws -> Graph {
         var numbers = Numbers(seed: seed)
         var builder = GraphBuilder()
         func layer(_ x: ValueID, _ filters: Int, _ kernel: Int, _ stride: Int) throws -> ValueID {

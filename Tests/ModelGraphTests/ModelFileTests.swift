@@ -82,7 +82,9 @@ import Testing
     @Test(arguments: [
         ("\"at\":0", "\"at\":1"), ("\"at\":0", "\"at\":-8"), ("\"at\":0", "\"at\":99999999"),
         ("\"out\":[1]", "\"out\":[0]"), ("\"outputs\":[", "\"outputs\":[99,"), ("\"in\":[0]", "\"in\":[7]"),
-        ("\"kernel\":[3,3]", "\"kernel\":[3,9]"), ("\"axis\":0", "\"axis\":5"), ("\"scale\":", "\"scale\":-"),
+        ("\"kernel\":[3,3]", "\"kernel\":[3,9]"), ("\"channels\":[0,", "\"channels\":[5,"),
+        ("\"channels\":[1,4", "\"channels\":[1,7"),
+        ("\"type\":1}", "\"passed\":true}"), ("\"scale\":", "\"scale\":-"),
         ("[1,3,8,8]", "[1,3,8,-8]"), ("[4,3,3,3]", "[4,3,3,4000000000]"),
     ])
     func hostileManifestsAreRefused(found: String, replacement: String) throws {

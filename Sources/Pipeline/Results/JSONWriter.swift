@@ -78,7 +78,15 @@ struct JSONWriter {
     }
 
     mutating func field(_ name: String, time unixNanoseconds: Int64) {
-        field(name, TimeText.text(unixNanoseconds: unixNanoseconds))
+        key(name)
+        bytes.append(UInt8(ascii: "\""))
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: TimeText.byteCount))
+        bytes.withUnsafeMutableBytes {
+            TimeText.write(unixNanoseconds: unixNanoseconds, to: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
+        }
+        bytes.append(UInt8(ascii: "\""))
+        needsComma = true
     }
 
     private mutating func nested(_ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void) {
@@ -101,8 +109,22 @@ struct JSONWriter {
     }
 
     private mutating func quoted(_ text: String) {
-        let hexadecimal: StaticString = "0123456789abcdef"
         bytes.append(UInt8(ascii: "\""))
+        let isDone = text.utf8.withContiguousStorageIfAvailable { buffer in
+            if buffer.contains(where: JSONWriter.mustBeEscaped) { return false }
+            bytes.append(contentsOf: buffer)
+            return true
+        }
+        if isDone != true { escape(text) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func mustBeEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private mutating func escape(_ text: String) {
+        let hexadecimal: StaticString = "0123456789abcdef"
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
@@ -114,7 +136,6 @@ struct JSONWriter {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
     }
 
     private static func shortest(_ text: String) -> String { text.hasSuffix(".0") ? String(text.dropLast(2)) : text }

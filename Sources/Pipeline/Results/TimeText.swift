@@ -13,13 +13,13 @@ enum TimeText {
         let time = milliseconds - days * 86_400_000
         let (year, month, day) = civil(days)
         var position = 0
-        func put(_ value: Int64, digits: Int, then separator: Character) {
+        func put(_ value: Int64, digits: Int, then separator: Unicode.Scalar) {
             var rest = value
             for index in stride(from: position + digits - 1, through: position, by: -1) {
                 bytes[index] = UInt8(48 + rest % 10)
                 rest /= 10
             }
-            bytes[position + digits] = separator.asciiValue ?? 0
+            bytes[position + digits] = UInt8(ascii: separator)
             position += digits + 1
         }
         put(year, digits: 4, then: "-")

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension SeriesDetector {
+    /// All that was learned, as bytes with a version and a checksum (see `StateArchive`): about 4.5 KB. The budget is not
+    /// part of it.
+    package var snapshot: [UInt8] {
+        var copy = self
+        return StateArchive.write { (archive) throws(SnapshotFault) in try copy.exchange(&archive) }
+    }
+
+    /// Goes on, to the bit, where the detector stopped whose `snapshot` this is. Throws if the bytes are damaged, cut, of
+    /// another version or of something else.
+    package init(snapshot: [UInt8], budget: FalseAlarmBudget) throws(SnapshotFault) {
+        self.init(budget: budget)
+        var restored = self
+        try StateArchive.read(snapshot) { (archive) throws(SnapshotFault) in try restored.exchange(&archive) }
+        self = restored
+    }
+}

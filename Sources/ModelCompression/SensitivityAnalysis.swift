@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Inference
+import ModelGraph
+import Tensors
+
+/// Which values a network cannot do with in 8 bits: each is rounded by itself, everything else staying float, and the
+/// network's heads are compared with what they should be.
+///
+/// A head is what the integer part of the network hands on in float: the last layers before sigmoid, decoding and the like.
+/// There the ratio of signal to noise says more than behind them, where the grid of an image may outweigh what was found.
+struct SensitivityAnalysis {
+    /// Below this ratio, in dB, a value is worth keeping wider.
+    static let leastDecibels = 20.0
+    /// Time of a layer in float, in units of its time in integers.
+    private static let floatCost = 4.0
+
+    /// A value with its ratio at the head that suffers most, and what it would cost to keep it wide.
+    struct Entry: Sendable {
+        var value: ValueID
+        var decibels: Double
+        /// Time of the network with this value wide over its time without.
+        var slowdown: Double
+    }
+
+    private let graph: Graph
+    private let plan: QuantizationPlan
+    private let parameters: [ValueID: QuantizationParameters]
+    private let heads: [ValueID]
+
+    init(_ graph: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
+        self.graph = graph
+        self.plan = plan
+        self.parameters = parameters
+        let ends = plan.layers.filter { !plan.storesIntegers($0) }.sorted()
+        let outputs = ends.compactMap { graph.nodes[$0].outputs[0] }
+        heads = outputs.isEmpty ? graph.outputs : outputs
+    }
+
+    /// All values that are rounded, the most sensitive first.
+    func run(_ inputs: [[String: Tensor]], progress: @Sendable (Int, Int) -> Void) throws -> [Entry] {
+        let values = sources
+        var headed = graph
+        headed.outputs = heads
+        let reference = try GraphRunner(headed)
+        let expected = try inputs.map { try reference.run($0) }
+        let template = headed
+        let entries = try concurrentMap(values.count) { index in
+            let id = values[index]
+            var ratios = [ValueID: SignalRatio]()
+            var changed = template
+            changed.round(id, parameters[id])
+            let runner = try GraphRunner(changed)
+            for (inputs, expected) in zip(inputs, expected) {
+                let results = try runner.run(inputs)
+                for head in heads {
+                    guard let a = expected[head], let b = results[head] else { continue }
+                    ratios[head, default: SignalRatio(countsMeans: false)].include(reference: a, result: b)
+                }
+            }
+            progress(index + 1, values.count)
+            return Entry(
+                value: id, decibels: ratios.values.map(\.decibels).min() ?? 150, slowdown: slowdown([id]))
+        }
+        return entries.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
+    }
+
+    /// Values that are worth keeping wide and affordable together, the most sensitive first.
+    ///
+    /// - Parameter maximumSlowdown: of the network, by its products.
+    func choose(_ entries: [Entry], maximumSlowdown: Double) -> [Entry] {
+        var chosen: [Entry] = []
+        for entry in entries where entry.decibels < Self.leastDecibels {
+            if slowdown((chosen + [entry]).map(\.value)) <= maximumSlowdown { chosen.append(entry) }
+        }
+        return chosen
+    }
+
+    /// The values, and whatever else holds the same stored numbers.
+    func closure(_ values: [ValueID]) -> Set<ValueID> {
+        var result = Set(values)
+        for (index, node) in graph.nodes.enumerated() where plan.carriers.contains(index) {
+            guard node.operation.passesChannels, node.inputs.contains(where: { $0.map(result.contains) ?? false })
+            else {
+                continue
+            }
+            result.formUnion(node.outputs.compactMap { $0 })
+        }
+        return result
+    }
+
+    /// Values that are rounded where they are computed; the others are copies of them.
+    private var sources: [ValueID] {
+        let producers = graph.producers
+        return plan.quantized.filter { id in
+            guard let index = producers[id] else { return true }
+            return !(plan.carriers.contains(index) && graph.nodes[index].operation.passesChannels)
+        }.sorted()
+    }
+
+    private func slowdown(_ values: [ValueID]) -> Double {
+        let wide = closure(values)
+        var (before, more) = (0.0, 0.0)
+        for (index, node) in graph.nodes.enumerated() where node.operation.hasWeights {
+            let products = Double(graph.products(of: node))
+            guard plan.layers.contains(index) else {
+                before += products * Self.floatCost
+                continue
+            }
+            before += products
+            if node.inputs.contains(where: { $0.map(wide.contains) ?? false }) {
+                more += products * (Self.floatCost - 1)
+            }
+        }
+        return before > 0 ? 1 + more / before : 1
+    }
+}
+
+extension Graph {
+    /// Products that a layer with constant weights adds up.
+    func products(of node: Node) -> Int {
+        guard node.inputs.count > 1, let weight = node.inputs[1], let output = node.outputs[0] else { return 0 }
+        let (weights, shape) = (self[weight].shape, self[output].shape)
+        switch node.operation {
+        case .convolution:
+            return shape.count * weights.dimensions.dropFirst().reduce(1, *)
+        default: return shape.count / max(shape.dimensions.last ?? 1, 1) * weights.count
+        }
+    }
+
+    /// Lets all who read a value read what 8 bits leave of it.
+    mutating func round(_ id: ValueID, _ parameters: QuantizationParameters?) {
+        guard let parameters, self[id].type == .float32 else { return }
+        let stored = addValue(
+            Value(name: "stored", type: .uint8, shape: self[id].shape, quantization: parameters))
+        let rounded = addValue(Value(name: "rounded", type: .float32, shape: self[id].shape))
+        for index in nodes.indices {
+            nodes[index].inputs = nodes[index].inputs.map { $0 == id ? rounded : $0 }
+        }
+        let conversions = [
+            Node("round", .quantizeLinear, inputs: [id], outputs: [stored]),
+            Node("round", .dequantizeLinear, inputs: [stored], outputs: [rounded]),
+        ]
+        let place = nodes.firstIndex { $0.outputs.contains(id) }.map { $0 + 1 } ?? 0
+        nodes.insert(contentsOf: conversions, at: place)
+    }
+}
