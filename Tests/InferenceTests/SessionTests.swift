@@ -82,10 +82,12 @@ struct Numbers {
             let convolution = Convolution(
                 kernel: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad])
             return try #require(
-                builder.add("conv", .convolution(convolution), [x, weight], outputs: ["c"])[0])
+                builder.add(
+                    "conv", .convolution(convolution), [x, weight], outputs: ["c\(builder.graph.values.count)"])[0])
         }
         func apply(_ operation: Operator, _ inputs: [ValueID?]) throws -> ValueID {
-            try #require(builder.add("node", operation, inputs, outputs: ["v"])[0])
+            try #require(
+                builder.add("node", operation, inputs, outputs: ["v\(builder.graph.values.count)"])[0])
         }
         let x = try builder.addInput("x", .float32, [1, 3, 32, 40])
         var a = try layer(x, channels, 3, 2)
