@@ -50,7 +50,10 @@ let package = Package(
         library(
             "ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
         library("TFLite", ["ModelGraph", "Tensors"]),
-        library("Inference", ["ModelGraph", "Tensors", "CKernels"]),
+        // A test counts that a run asks for no memory, which holds for optimized code only.
+        .target(
+            name: "Inference", dependencies: ["ModelGraph", "Tensors", "CKernels"],
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         // Rendering without optimization takes 50 times as long: too slow for tests in debug builds.
         .target(
             name: "Simulation", dependencies: ["Tensors", "Vision", "CDemoDetector"],
@@ -87,7 +90,9 @@ let package = Package(
         tests("Anomaly", ["Anomaly"]),
         tests("Alerts", ["Alerts"]),
         tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX", "TFLite", "Inference"]),
-        tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression"]),
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
+        tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression", "CAllocations"]),
+        tests("Fuzz", ["ModelGraph", "ONNX", "Inference", "ModelCompression", "Tensors"]),
         tests("Simulation", ["Simulation", "Vision"]),
         tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Telemetry", "Benchmarks"]),
     ],

@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct DenseLayerTests {
     /// Three products with everything that is fused into them.
-    private func network(batch: Int, seed: UInt64) throws -> Graph {
+    static func network(batch: Int, seed: UInt64) throws -> Graph {
         var numbers = Numbers(seed: seed)
         var builder = GraphBuilder()
         func add(_ operation: Operator, _ inputs: [ValueID?]) throws -> ValueID {
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func productBiasNormalizationAndActivationBecomeOneLayer() throws {
-        let graph = try network(batch: 2, seed: 1)
+        let graph = try Self.network(batch: 2, seed: 1)
         let fused = Fusion.fused(graph)
         try fused.validate()
         #expect(gemms(fused).map(\.activation) == [.relu, .tanh, .none])
@@ -69,7 +69,7 @@ import Testing
 
     @Test(arguments: [1, 5])
     func integerLayersAreTheReferenceBitForBit(batch: Int) throws {
-        let graph = try network(batch: batch, seed: 4)
+        let graph = try Self.network(batch: batch, seed: 4)
         var numbers = Numbers(seed: 5)
         let calibration = (0..<12).map { _ in ["x": numbers.tensor([batch, 3, 20])] }
         let model = try PostTrainingQuantizer(Model(name: "test", graph: graph)).quantize(calibration: calibration)
