@@ -92,6 +92,8 @@ package struct AlertChange: Sendable, Equatable {
     /// Position of the rule.
     package var rule: Int
     package var key: String
+    /// Where the latest fact of the key came from.
+    package var origin: String
     package var alert: Alert
     /// When it happened.
     package var at: Moment

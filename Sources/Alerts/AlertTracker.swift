@@ -39,7 +39,7 @@ package struct AlertTracker: Sendable {
     /// The keys without open alerts, by when they were heard of.
     private var evictable = RecencyList()
     private var touched: Set<Touch> = []
-    private var keyChanges: [(key: String, isKnown: Bool)] = []
+    private var keyChanges: [(key: String, origin: String, isKnown: Bool)] = []
     private var now = Moment(steady: .min, unix: .min)
     private var kinds: [AlertChange.Kind] = []
     private var settledAt: Int64?
@@ -50,6 +50,7 @@ package struct AlertTracker: Sendable {
 
     private struct Entry: Sendable {
         var key: String
+        var origin: String
         var openCount = 0
     }
 
@@ -70,19 +71,20 @@ package struct AlertTracker: Sendable {
 
     /// A key is known to exist, so that `noData` can apply to it before anything came. False if there was no room.
     @discardableResult
-    package mutating func expect(key: String, at moment: Moment) -> Bool {
+    package mutating func expect(key: String, origin: String = "", at moment: Moment) -> Bool {
         advance(to: moment)
-        return entry(for: key) != nil
+        return entry(for: key, origin) != nil
     }
 
     /// Appends what the fact changes. A moment that lies before an earlier one counts as that.
     ///
     /// - Parameters:
+    ///   - origin: where it came from; the latest of a key is handed on with its changes.
     ///   - evidence: what the alert will name as its reason.
     ///   - history: the last values of the fact's series, where the caller hands in only some of its facts.
     package mutating func observe(
-        _ fact: Fact, key: String, at moment: Moment, evidence: String? = nil, history: [TimedValue]? = nil,
-        into changes: inout [AlertChange]
+        _ fact: Fact, key: String, origin: String = "", at moment: Moment, evidence: String? = nil,
+        history: [TimedValue]? = nil, into changes: inout [AlertChange]
     ) {
         advance(to: moment)
         guard plan.concerns(fact) else { return }
@@ -93,12 +95,13 @@ package struct AlertTracker: Sendable {
         } else {
             // What raises nothing need not be remembered, unless it is missed when it does not come again.
             guard plan.remembersAll || plan.mightRaise(fact) else { return }
-            guard let new = entry(for: key) else {
+            guard let new = entry(for: key, origin) else {
                 refusedCount += 1
                 return
             }
             index = new
         }
+        entries[index].origin = origin
         for rule in rules.indices where take(fact, rule: rule, entry: index, history: history) {
             step(rule: rule, entry: index, isNew: true, evidence: evidence, into: &changes)
         }
@@ -256,7 +259,8 @@ extension AlertTracker {
             if kind == .closed, entries[entry].openCount == 0 { evictable.append(entry) }
             changes.append(
                 AlertChange(
-                    kind: kind, rule: rule, key: entries[entry].key, alert: alert, at: now, leaves: states,
+                    kind: kind, rule: rule, key: entries[entry].key, origin: entries[entry].origin, alert: alert,
+                    at: now, leaves: states,
                     samples: samples))
         }
     }
@@ -274,12 +278,12 @@ extension AlertTracker {
     }
 
     /// Where the key stands, with a place made for it if it is new; nil if there is none.
-    private mutating func entry(for key: String) -> Int? {
+    private mutating func entry(for key: String, _ origin: String) -> Int? {
         if let entry = known(key) { return entry }
         let entry: Int
         if entries.count < capacity {
             entry = entries.count
-            entries.append(Entry(key: key))
+            entries.append(Entry(key: key, origin: origin))
             leaves.append(contentsOf: repeatElement(LeafState(knownSince: now), count: plan.leafCount))
             recent.append(contentsOf: repeatElement(RecentValues(), count: plan.leafCount))
             windows.append(contentsOf: repeatElement(nil, count: plan.windowCount))
@@ -289,11 +293,11 @@ extension AlertTracker {
             evictable.remove(entry)
             evictedCount += 1
             forget(entry)
-            entries[entry] = Entry(key: key)
+            entries[entry] = Entry(key: key, origin: origin)
         }
         keys[key] = entry
         evictable.append(entry)
-        if isStored, plan.waitsForData { keyChanges.append((key, true)) }
+        if isStored, plan.waitsForData { keyChanges.append((key, origin, true)) }
         return entry
     }
 
@@ -303,7 +307,7 @@ extension AlertTracker {
             lives[place(entry, rule)] = nil
         }
         keys[entries[entry].key] = nil
-        if isStored, plan.waitsForData { keyChanges.append((entries[entry].key, false)) }
+        if isStored, plan.waitsForData { keyChanges.append((entries[entry].key, entries[entry].origin, false)) }
         for leaf in 0..<plan.leafCount {
             leaves[entry * plan.leafCount + leaf] = LeafState(knownSince: now)
             recent[entry * plan.leafCount + leaf] = RecentValues()
@@ -320,6 +324,7 @@ extension AlertTracker {
 package struct StoredAlert: Sendable, Equatable, Codable {
     package var rule: String
     package var key: String
+    package var origin: String
     var life: AlertLifeCycle.Stored
     var leaves: [LeafState]
 
@@ -337,7 +342,7 @@ extension AlertTracker {
     }
 
     /// For rules that wait for data: the keys that became known or were forgotten since the last call, in that order.
-    package mutating func takeKeyChanges() -> [(key: String, isKnown: Bool)] {
+    package mutating func takeKeyChanges() -> [(key: String, origin: String, isKnown: Bool)] {
         guard !keyChanges.isEmpty else { return [] }
         defer { keyChanges.removeAll() }
         return keyChanges
@@ -348,7 +353,7 @@ extension AlertTracker {
         let range = plan.leaves(of: rule)
         let first = entry * plan.leafCount + range.lowerBound
         return StoredAlert(
-            rule: rules[rule].id, key: key, life: life.stored(at: now),
+            rule: rules[rule].id, key: key, origin: entries[entry].origin, life: life.stored(at: now),
             leaves: Array(leaves[first..<first + range.count])
         )
     }
@@ -356,7 +361,8 @@ extension AlertTracker {
     /// Goes on with what an earlier run has stored. False if there is no such rule any more, or no room.
     package mutating func restore(_ stored: StoredAlert, at moment: Moment) -> Bool {
         advance(to: moment)
-        guard let rule = rules.firstIndex(where: { $0.id == stored.rule }), let entry = entry(for: stored.key),
+        guard let rule = rules.firstIndex(where: { $0.id == stored.rule }),
+            let entry = entry(for: stored.key, stored.origin),
             lives[place(entry, rule)] == nil
         else { return false }
         var life = AlertLifeCycle(stored.life, at: now)
@@ -375,9 +381,11 @@ extension AlertTracker {
     }
 
     /// Goes on with an open alert of which nothing but that is known. False if there is one already, or no room.
-    package mutating func adopt(_ alert: Alert, rule: Int, key: String, at moment: Moment) -> Bool {
+    package mutating func adopt(
+        _ alert: Alert, rule: Int, key: String, origin: String = "", at moment: Moment
+    ) -> Bool {
         advance(to: moment)
-        guard let entry = entry(for: key), lives[place(entry, rule)]?.isOpen != true else { return false }
+        guard let entry = entry(for: key, origin), lives[place(entry, rule)]?.isOpen != true else { return false }
         lives[place(entry, rule)] = AlertLifeCycle(adopting: alert, at: now)
         countOpen(entry)
         if isStored { touch(rule: rule, entry: entry) }

@@ -85,6 +85,18 @@ struct AlertLifeFlowTests {
         #expect(!bench.broker.retained.keys.contains { $0.hasSuffix("/events") })
     }
 
+    @Test func aKeyHasOneAlertWhicheverTopicItsFactsComeBy() async throws {
+        let bench = try bench(
+            AlertLifeFlowTests.hot.replacing(#""plant/+/telemetry""#, with: #""plant/+/telemetry", "spare/+/state""#))
+        bench.broker.publishTelemetry(95)
+        bench.publish("spare/a/state", #"{"temp": 60, "flow": 1}"#)
+        #expect(await eventually { bench.observer.events("health/a/hot").count == 2 })
+        let events = bench.observer.events("health/a/hot")
+        #expect(events.map(\.event) == ["opened", "closed"] && events[0].alert == events[1].alert)
+        #expect(events.map { $0.source?.topic } == ["plant/a/telemetry", "spare/a/state"])
+        bench.stop()
+    }
+
     @Test func combinationTellsOfEachOfItsConditions() async throws {
         let bench = try bench(
             """

@@ -39,13 +39,13 @@ struct StateStoreTests {
             .sample(series: 0, value: 11, time: 5, judgement: nil), key: topic, at: Moment(steady: 5, unix: 5),
             into: &changes)
         let state = try #require(tracker.takeStored().first?.state)
-        return StoredAlertRow(pipeline: "p", desk: 0, rule: "hot", topic: topic, series: nil, state: state)
+        return StoredAlertRow(pipeline: "p", desk: 0, rule: "hot", key: topic, series: nil, state: state)
     }
 
     @Test func whatIsStoredComesBack() throws {
         let silence = StoredSilence(pipeline: "p", key: nil, rule: "hot", until: 99, by: "anna", note: nil)
         var change = StateChange(alerts: [try row("plant/a")], silences: [silence])
-        change.keys = [StoredKeyRow(pipeline: "p", desk: 0, topic: "plant/a", isKnown: true)]
+        change.keys = [StoredKeyRow(pipeline: "p", desk: 0, key: "a", topic: "plant/a", isKnown: true)]
         change.outputs = [output("x/hot/events", retained: false), output("x/hot", retained: true)]
         let sequences = Mutex<[Int64]>([])
         var store = try open()
@@ -54,7 +54,7 @@ struct StateStoreTests {
         #expect(sequences.withLock { $0.count } == 2)
         store = try open()
         let state = store.load()
-        #expect(state.alerts.map(\.topic) == ["plant/a"] && state.alerts[0].state == change.alerts[0].state)
+        #expect(state.alerts.map(\.key) == ["plant/a"] && state.alerts[0].state == change.alerts[0].state)
         #expect(state.keys.map(\.topic) == ["plant/a"] && state.silences == [silence])
         #expect(state.unsent.map(\.output.document.topic) == ["x/hot/events", "x/hot"])
         #expect(state.unsent.map(\.sequence) == sequences.withLock { $0 })
@@ -89,7 +89,7 @@ struct StateStoreTests {
         var store = try open()
         store.commit(
             StateChange(alerts: [
-                StoredAlertRow(pipeline: "p", desk: 1, rule: "odd", topic: "t", series: "x", state: state)
+                StoredAlertRow(pipeline: "p", desk: 1, rule: "odd", key: "t", series: "x", state: state)
             ]))
         store.close()
         store = try open()

@@ -70,8 +70,8 @@ final class ResultStage: @unchecked Sendable {
             }
             for fact in result.facts {
                 board.observe(
-                    fact, pipeline: result.pipeline, topic: delivery.message.topic, at: delivery.receivedAt,
-                    into: &change)
+                    fact, pipeline: result.pipeline, key: delivery.key, topic: delivery.message.topic,
+                    at: delivery.receivedAt, into: &change)
             }
         }
         let count = parts.count + change.outputs.count

@@ -65,10 +65,10 @@ final class AlertBoard {
 
     /// Adds what the fact changes.
     func observe(
-        _ observation: AlertDesk.Observation, pipeline: Int, topic: String, at now: Instant,
+        _ observation: AlertDesk.Observation, pipeline: Int, key: String, topic: String, at now: Instant,
         into change: inout StateChange
     ) {
-        let outputs = desks[pipeline][observation.desk].observe(observation, topic: topic, at: now)
+        let outputs = desks[pipeline][observation.desk].observe(observation, key: key, topic: topic, at: now)
         if !outputs.isEmpty { change.outputs += outputs }
         collect(pipeline, observation.desk, into: &change)
     }
@@ -239,7 +239,7 @@ final class AlertBoard {
         }
         for row in state.keys {
             if let (pipeline, desk) = place(row.pipeline, row.desk) {
-                desks[pipeline][desk].expect(row.topic, at: now)
+                desks[pipeline][desk].expect(row, at: now)
             }
         }
         for var row in state.alerts {

@@ -5,8 +5,8 @@ import Streaming
 
 /// The alerts of one pipeline: takes facts about topics, gives the documents of what changes.
 ///
-/// A plain struct: belongs to the queue of results. The tracker's keys are topics, with the name of the series behind a
-/// U+0000 (which no topic has) where a rule exists once for each series.
+/// A plain struct: belongs to the queue of results. The tracker's keys are those of the source, with the name of the series
+/// behind a U+0000 (which no topic has) where a rule exists once for each series; its origins are topics.
 package struct AlertDesk {
     /// What is said about a topic, and to which desk of the pipeline.
     package struct Observation: Sendable {
@@ -60,19 +60,21 @@ package struct AlertDesk {
         tracker = AlertTracker(rules: rules, capacity: AlertDesk.capacity)
     }
 
-    /// Topics, or topics and series, with alerts or with rules that wait for something.
+    /// Keys, or keys and series, with alerts or with rules that wait for something.
     static let capacity = 100_000
 
     package var isEmpty: Bool { subjects.isEmpty }
 
     /// What the fact changes.
-    package mutating func observe(_ observation: Observation, topic: String, at now: Instant) -> [AlertOutput] {
+    package mutating func observe(
+        _ observation: Observation, key sourceKey: String, topic: String, at now: Instant
+    ) -> [AlertOutput] {
         guard !isEmpty else { return [] }
         changes.removeAll(keepingCapacity: true)
-        let key = observation.series.map { topic + "\0" + $0 } ?? topic
+        let key = observation.series.map { sourceKey + "\0" + $0 } ?? sourceKey
         tracker.observe(
-            observation.fact, key: key, at: Moment(now), evidence: observation.result, history: observation.history,
-            into: &changes)
+            observation.fact, key: key, origin: topic, at: Moment(now), evidence: observation.result,
+            history: observation.history, into: &changes)
         return outputs()
     }
 
@@ -89,8 +91,8 @@ package struct AlertDesk {
         guard !changes.isEmpty else { return [] }
         var outputs: [AlertOutput] = []
         for (index, change) in changes.enumerated() {
-            let (document, key) = self.document(rule: change.rule, key: change.key)
-            let topic = topics.alert(pipeline: pipeline, key: key, rule: document.rule)
+            let document = self.document(rule: change.rule, key: change.key, topic: change.origin)
+            let topic = topics.alert(pipeline: pipeline, key: document.key, rule: document.rule)
             let isUpdate = change.kind == .updated
             if !isUpdate {
                 let event = document.document(change, event: change.kind, to: topic + "/events")
@@ -108,16 +110,14 @@ package struct AlertDesk {
         return outputs
     }
 
-    private func document(rule: Int, key: String) -> (AlertDocument, key: String) {
-        let (topic, series) = AlertDesk.parts(of: key)
-        let sourceKey = keyOfTopic(topic) ?? ""
-        let document = AlertDocument(
+    private func document(rule: Int, key: String, topic: String) -> AlertDocument {
+        let (sourceKey, series) = AlertDesk.parts(of: key)
+        return AlertDocument(
             node: node, pipeline: pipeline, rule: series ?? tracker.rules[rule].id, topic: topic, key: sourceKey,
             series: series, subject: subjects[rule])
-        return (document, sourceKey)
     }
 
-    static func parts(of key: String) -> (topic: String, series: String?) {
+    static func parts(of key: String) -> (source: String, series: String?) {
         guard let end = key.utf8.firstIndex(of: 0) else { return (key, nil) }
         return (String(key[..<end]), String(key[key.utf8.index(after: end)...]))
     }
@@ -138,20 +138,21 @@ extension AlertDesk {
         var state: Alert.State
     }
 
-    /// The open alerts that a target means, by topic and rule.
+    /// The open alerts that a target means, by key and rule.
     func open(_ target: AlertTarget) -> [Reference] {
         guard target.pipeline == nil || target.pipeline == pipeline else { return [] }
         var found: [Reference] = []
         tracker.forEachOpen { rule, trackerKey, alert in
-            let (document, key) = self.document(rule: rule, key: trackerKey)
-            guard target.rule == nil || target.rule == document.rule, target.key == nil || target.key == key else {
-                return
-            }
+            let document = self.document(rule: rule, key: trackerKey, topic: "")
+            guard target.rule == nil || target.rule == document.rule,
+                target.key == nil || target.key == document.key
+            else { return }
             let id = document.identity(alert)
             guard target.id == nil || target.id == id else { return }
             found.append(
                 Reference(
-                    rule: rule, trackerKey: trackerKey, id: id, pipeline: pipeline, key: key, ruleName: document.rule,
+                    rule: rule, trackerKey: trackerKey, id: id, pipeline: pipeline, key: document.key,
+                    ruleName: document.rule,
                     state: alert.state))
         }
         return found.sorted { ($0.key, $0.ruleName) < ($1.key, $1.ruleName) }
@@ -166,12 +167,11 @@ extension AlertDesk {
 
     mutating func setSilences(_ silences: [StoredSilence]) {
         let names = tracker.rules.map(\.id)
-        let keyOfTopic = self.keyOfTopic
         tracker.silences = silences.filter { $0.pipeline == nil || $0.pipeline == pipeline }.map { silence in
             AlertSilence(until: silence.until) { rule, trackerKey in
-                let (topic, series) = AlertDesk.parts(of: trackerKey)
+                let (key, series) = AlertDesk.parts(of: trackerKey)
                 return (silence.rule == nil || silence.rule == series ?? names[rule])
-                    && (silence.key == nil || silence.key == keyOfTopic(topic) ?? "")
+                    && (silence.key == nil || silence.key == key)
             }
         }
     }
@@ -190,31 +190,33 @@ extension AlertDesk {
 
     mutating func takeStored() -> [StoredAlertRow] {
         tracker.takeStored().map { change in
-            let (topic, series) = AlertDesk.parts(of: change.key)
+            let (key, series) = AlertDesk.parts(of: change.key)
             return StoredAlertRow(
-                pipeline: pipeline, desk: position, rule: tracker.rules[change.rule].id, topic: topic, series: series,
+                pipeline: pipeline, desk: position, rule: tracker.rules[change.rule].id, key: key, series: series,
                 state: change.state)
         }
     }
 
     /// False when the configuration has no such alert any more.
     mutating func restore(_ stored: StoredAlert, at now: Instant) -> Bool {
-        let (topic, series) = AlertDesk.parts(of: stored.key)
-        return keyOfTopic(topic) != nil && hasRule(series ?? stored.rule) && tracker.restore(stored, at: Moment(now))
+        let (key, series) = AlertDesk.parts(of: stored.key)
+        return keyOfTopic(stored.origin) == key && hasRule(series ?? stored.rule)
+            && tracker.restore(stored, at: Moment(now))
     }
 
     /// Goes on with an alert that another run has left open on the bus. False when it is not one of this desk, or there is
     /// one already.
     mutating func adopt(_ retained: RetainedAlert, at now: Instant) -> Bool {
-        guard retained.pipeline == pipeline, keyOfTopic(retained.topic) != nil, hasRule(retained.rule) else {
+        guard retained.pipeline == pipeline, let key = keyOfTopic(retained.topic), hasRule(retained.rule) else {
             return false
         }
         let names = tracker.rules.map(\.id)
         if let rule = names.firstIndex(of: retained.rule) {
-            return tracker.adopt(retained.alert, rule: rule, key: retained.topic, at: Moment(now))
+            return tracker.adopt(retained.alert, rule: rule, key: key, origin: retained.topic, at: Moment(now))
         }
         guard !names.isEmpty else { return false }
-        return tracker.adopt(retained.alert, rule: 0, key: retained.topic + "\0" + retained.rule, at: Moment(now))
+        return tracker.adopt(
+            retained.alert, rule: 0, key: key + "\0" + retained.rule, origin: retained.topic, at: Moment(now))
     }
 
     /// Whether a retained alert can still be one of this desk.
@@ -224,13 +226,14 @@ extension AlertDesk {
         return !isEmpty && retained.topic.hasPrefix(start) && retained.topic.hasSuffix("/" + retained.rule)
     }
 
-    mutating func expect(_ key: String, at now: Instant) {
-        if keyOfTopic(AlertDesk.parts(of: key).topic) != nil { tracker.expect(key: key, at: Moment(now)) }
+    mutating func expect(_ row: StoredKeyRow, at now: Instant) {
+        guard keyOfTopic(row.topic) == row.key else { return }
+        tracker.expect(key: row.key, origin: row.topic, at: Moment(now))
     }
 
     mutating func takeKeyChanges() -> [StoredKeyRow] {
         tracker.takeKeyChanges().map {
-            StoredKeyRow(pipeline: pipeline, desk: position, topic: $0.key, isKnown: $0.isKnown)
+            StoredKeyRow(pipeline: pipeline, desk: position, key: $0.key, topic: $0.origin, isKnown: $0.isKnown)
         }
     }
 }

@@ -25,7 +25,7 @@ struct AlertDocument {
     var node: String
     var pipeline: String
     var rule: String
-    /// Of the messages that the alert is about.
+    /// Of the latest message that the alert is about.
     var topic: String
     var key: String
     /// Where the rule exists once for each series.
@@ -34,7 +34,7 @@ struct AlertDocument {
 
     /// The same from the opening of an alert to its closing, over restarts too. Of the milliseconds that are published.
     func identity(_ alert: Alert) -> String {
-        AlertDocument.digest([node, pipeline, rule, topic, String(alert.since.unix / 1_000_000)])
+        AlertDocument.digest([node, pipeline, rule, key, String(alert.since.unix / 1_000_000)])
     }
 
     /// - Parameters:

@@ -6,8 +6,8 @@ import GRDB
 
 /// The tables of the state file, and each statement on them.
 ///
-///     alert      (pipeline, desk, rule, topic, series) -> state as JSON
-///     known_key  (pipeline, desk, topic): topics that rules on missing data know of
+///     alert      (pipeline, desk, rule, key, series) -> state as JSON
+///     known_key  (pipeline, desk, key) -> topic: what rules on missing data know of
 ///     silence    pipeline, key, rule, until, by, note
 ///     outbox     sequence -> topic, bytes, published_at_offset, retained: not known to have reached the broker
 ///     retained   topic -> pipeline, desk, rule: may hold a retained alert
@@ -70,12 +70,12 @@ enum StateSchema {
         try database.execute(
             sql: """
                 CREATE TABLE alert (
-                    pipeline TEXT NOT NULL, desk INTEGER NOT NULL, rule TEXT NOT NULL, topic TEXT NOT NULL,
-                    series TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (pipeline, desk, rule, topic, series)
+                    pipeline TEXT NOT NULL, desk INTEGER NOT NULL, rule TEXT NOT NULL, key TEXT NOT NULL,
+                    series TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (pipeline, desk, rule, key, series)
                 ) WITHOUT ROWID;
                 CREATE TABLE known_key (
-                    pipeline TEXT NOT NULL, desk INTEGER NOT NULL, topic TEXT NOT NULL,
-                    PRIMARY KEY (pipeline, desk, topic)
+                    pipeline TEXT NOT NULL, desk INTEGER NOT NULL, key TEXT NOT NULL, topic TEXT NOT NULL,
+                    PRIMARY KEY (pipeline, desk, key)
                 ) WITHOUT ROWID;
                 CREATE TABLE silence (pipeline TEXT, key TEXT, rule TEXT, until INTEGER NOT NULL, by TEXT, note TEXT);
                 CREATE TABLE outbox (
@@ -115,23 +115,26 @@ enum StateSchema {
         let encoder = encoder
         for row in change.alerts {
             let key: [(any DatabaseValueConvertible)?] = [
-                row.pipeline, row.desk, row.rule, row.topic, row.series ?? "",
+                row.pipeline, row.desk, row.rule, row.key, row.series ?? "",
             ]
             if let state = row.state {
                 try database.cachedStatement(sql: "INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?)")
                     .execute(arguments: StatementArguments(key + [try encoder.encode(state)]))
             } else {
                 try database.cachedStatement(
-                    sql: "DELETE FROM alert WHERE pipeline = ? AND desk = ? AND rule = ? AND topic = ? AND series = ?"
+                    sql: "DELETE FROM alert WHERE pipeline = ? AND desk = ? AND rule = ? AND key = ? AND series = ?"
                 ).execute(arguments: StatementArguments(key))
             }
         }
         for row in change.keys {
-            let sql =
-                row.isKnown
-                ? "INSERT OR IGNORE INTO known_key VALUES (?, ?, ?)"
-                : "DELETE FROM known_key WHERE pipeline = ? AND desk = ? AND topic = ?"
-            try database.cachedStatement(sql: sql).execute(arguments: [row.pipeline, row.desk, row.topic])
+            if row.isKnown {
+                try database.cachedStatement(sql: "INSERT OR REPLACE INTO known_key VALUES (?, ?, ?, ?)")
+                    .execute(arguments: [row.pipeline, row.desk, row.key, row.topic])
+            } else {
+                try database.cachedStatement(
+                    sql: "DELETE FROM known_key WHERE pipeline = ? AND desk = ? AND key = ?"
+                ).execute(arguments: [row.pipeline, row.desk, row.key])
+            }
         }
         if let silences = change.silences {
             try database.execute(sql: "DELETE FROM silence")
@@ -195,11 +198,12 @@ enum StateSchema {
             let series: String = row["series"]
             state.alerts.append(
                 StoredAlertRow(
-                    pipeline: row["pipeline"], desk: row["desk"], rule: row["rule"], topic: row["topic"],
+                    pipeline: row["pipeline"], desk: row["desk"], rule: row["rule"], key: row["key"],
                     series: series.isEmpty ? nil : series, state: stored))
         }
         state.keys = try Row.fetchAll(database, sql: "SELECT * FROM known_key").map {
-            StoredKeyRow(pipeline: $0["pipeline"], desk: $0["desk"], topic: $0["topic"], isKnown: true)
+            StoredKeyRow(
+                pipeline: $0["pipeline"], desk: $0["desk"], key: $0["key"], topic: $0["topic"], isKnown: true)
         }
         state.silences = try Row.fetchAll(database, sql: "SELECT * FROM silence").map {
             StoredSilence(

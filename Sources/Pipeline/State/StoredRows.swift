@@ -2,21 +2,22 @@
 
 import Alerts
 
-/// The alert of a rule for a topic (and a series, where the rule exists for each), as it is stored.
+/// The alert of a rule for a key (and a series, where the rule exists for each), as it is stored.
 package struct StoredAlertRow: Sendable {
     var pipeline: String
     var desk: Int
     var rule: String
-    var topic: String
+    var key: String
     var series: String?
     /// Nil: nothing is to be remembered any more.
     var state: StoredAlert?
 }
 
-/// A topic that rules on missing data know of.
+/// A key that rules on missing data know of, with a topic of it.
 package struct StoredKeyRow: Sendable {
     var pipeline: String
     var desk: Int
+    var key: String
     var topic: String
     var isKnown: Bool
 }
