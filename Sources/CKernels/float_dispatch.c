@@ -8,6 +8,8 @@
 extern const struct float_kernels float_kernels_portable;
 #ifdef __x86_64__
 extern const struct float_kernels float_kernels_avx2, float_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct float_kernels float_kernels_neon;
 #endif
 
 const struct float_kernels *float_kernels_available(int index) {
@@ -19,6 +21,8 @@ const struct float_kernels *float_kernels_available(int index) {
         __builtin_cpu_supports("avx512dq"))
         list[count++] = &float_kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &float_kernels_avx2;
+#elif defined(__aarch64__)
+    list[count++] = &float_kernels_neon;
 #endif
     list[count++] = &float_kernels_portable;
     return index >= 0 && index < count ? list[index] : NULL;

@@ -205,6 +205,7 @@ extension PlanBuilder {
             return false
         }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
+        if lowerUniformQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))

@@ -47,8 +47,10 @@ struct PlanBuilder {
             switch node.operation {
             case .convolution(let convolution):
                 lowerConvolution(node, convolution) || lowerQuantizedConvolution(node, convolution)
-            case .gemm(let gemm): lowerGemm(node, gemm)
-            case .matMul: lowerMatMul(node)
+            case .gemm(let gemm): lowerGemm(node, gemm) || lowerIntegerProduct(node)
+            case .matMul: lowerMatMul(node) || lowerIntegerProduct(node)
+            case .recurrent(let recurrent):
+                lowerRecurrent(node, recurrent) || lowerIntegerRecurrence(node, recurrent)
             case .maxPool(let pool):
                 lowerPool(node, pool, float_pool_maximum) || lowerQuantizedPool(node, pool, float_pool_maximum)
             case .averagePool(let pool):

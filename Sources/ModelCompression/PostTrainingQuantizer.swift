@@ -13,6 +13,7 @@ import Tensors
 ///   results are the same on every instruction set.
 /// - Values that the network cannot do with in 8 bits stay in float, within a budget of time (`SensitivityAnalysis`).
 /// - What ends the network (layers whose result goes to outputs through float operators alone) writes float32.
+/// - Fully connected and recurrent layers: one scale per value, weights with a scale per row (`DenseQuantizer`).
 /// - Operators that have no integer form stay in float32, with conversions at their borders.
 package struct PostTrainingQuantizer {
     package struct Failure: Error, CustomStringConvertible {
@@ -76,38 +77,67 @@ package struct PostTrainingQuantizer {
         }
         let images = Set(pixels.keys)
         var plan = QuantizationPlan(fused, images: images)
-        guard !plan.layers.isEmpty else {
+        guard !plan.layers.isEmpty || DenseQuantization.hasLayers(fused) else {
             throw Failure(
                 description: "the network has no convolution or matrix product with constant weights to quantize")
         }
-        let ranges = try ranges(of: plan.quantized, fitted, progress)
-        var scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
         var chosen: [SensitivityAnalysis.Entry] = []
-        if settings.maximumSlowdown > 1 {
-            let analysis = SensitivityAnalysis(fused, plan: plan, parameters: scales.parameters)
-            let entries = try analysis.run(Array(fitted.prefix(Self.analysedInputCount))) {
-                progress?("looking for sensitive layers", $0, $1)
-            }
-            chosen = analysis.choose(entries, maximumSlowdown: settings.maximumSlowdown)
-            if !chosen.isEmpty {
-                plan = QuantizationPlan(fused, images: images, wide: analysis.closure(chosen.map(\.value)))
-                scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
-            }
-        }
-        var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: scales.parameters)
-        var rounding = LayerwiseRounding(try builder.build(), layers: builder.layers)
         var result = model
-        result.graph = try rounding.run(fitted) { progress?("rounding weights", $0, $1) }
-        result.graph.removeUnused()
-        try result.graph.validate()
+        result.graph = fused
+        if !plan.layers.isEmpty {
+            let ranges = try ranges(of: plan.quantized, fitted, progress)
+            var scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
+            if settings.maximumSlowdown > 1 {
+                let analysis = SensitivityAnalysis(fused, plan: plan, parameters: scales.parameters)
+                let entries = try analysis.run(Array(fitted.prefix(Self.analysedInputCount))) {
+                    progress?("looking for sensitive layers", $0, $1)
+                }
+                chosen = analysis.choose(entries, maximumSlowdown: settings.maximumSlowdown)
+                if !chosen.isEmpty {
+                    plan = QuantizationPlan(fused, images: images, wide: analysis.closure(chosen.map(\.value)))
+                    scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
+                }
+            }
+            var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: scales.parameters)
+            var rounding = LayerwiseRounding(try builder.build(), layers: builder.layers)
+            result.graph = try rounding.run(fitted) { progress?("rounding weights", $0, $1) }
+            result.graph.removeUnused()
+            try result.graph.validate()
+        }
+        var outputs: [QuantizationReport.Output] = []
+        let convolutional = result.graph
+        for widths in DenseQuantization.Widths.all {
+            result.graph = try withIntegerDenseLayers(convolutional, widths, fitted, progress)
+            outputs = try compare(result.graph, on: compared, progress)
+            // What convolutions lose, finer rows of other layers cannot bring back.
+            let worst = outputs.map(\.signalToNoiseDecibels).min() ?? 0
+            if worst >= DenseQuantization.sufficientDecibels || !plan.layers.isEmpty { break }
+        }
         var report = QuantizationReport(
             floatBytes: model.graph.constantBytes, quantizedBytes: result.graph.constantBytes,
             calibrationInputs: calibration.count)
-        report.outputs = try compare(result.graph, on: compared, progress)
+        report.outputs = outputs
         report.widerLayers = widerLayers(result.graph, chosen)
         report.notes = notes(calibration.count, plan: plan)
         result.quantization = report
         return result
+    }
+
+    private func withIntegerDenseLayers(
+        _ graph: Graph, _ widths: DenseQuantization.Widths, _ inputs: [[String: Tensor]], _ progress: Progress?
+    ) throws -> Graph {
+        guard DenseQuantization.hasLayers(graph) else { return graph }
+        var quantizer = DenseQuantizer(graph, widths: widths)
+        var named = graph
+        for id in quantizer.observed.subtracting(graph.outputs).subtracting(graph.inputs) {
+            named[id].name = "value \(id)"
+        }
+        let observer = try GraphRunner(named, alsoReading: quantizer.observed)
+        for (index, tensors) in inputs.enumerated() {
+            quantizer.include(try observer.run(tensors))
+            progress?("measuring ranges", index + 1, inputs.count)
+        }
+        return try quantizer.build()
     }
 
     private func ranges(
@@ -167,6 +197,7 @@ package struct PostTrainingQuantizer {
         }
         let left = fused.nodes.indices.filter {
             fused.nodes[$0].operation.hasWeights && fused.products(of: fused.nodes[$0]) > 0 && !plan.layers.contains($0)
+                && !DenseQuantization.isLayer(fused.nodes[$0], fused)
         }
         if !left.isEmpty {
             let names = left.prefix(5).map { fused.nodes[$0].name }.joined(separator: ", ")

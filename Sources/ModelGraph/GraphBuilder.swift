@@ -6,13 +6,15 @@ package struct GraphBuilder: Sendable {
     /// A folded result may be this large, or as large as what it is made of: chains of shapes and reordered weights are
     /// folded, a few numbers that expand to a map are left to the one who runs the graph.
     private static let maximumFoldedBytes = 1 << 20
-    /// All folded results together; then only small ones are folded.
-    private static let foldingBudgetBytes = 1 << 28
+    /// What folded results may take together, beside a multiple of what the file holds; then only small ones are folded.
+    private static let foldingBudgetBytes = 1 << 26
+    private static let foldingBudgetFactor = 4
     private static let smallBytes = 1 << 12
     /// Products that one folded node may sum up.
     private static let maximumFoldedProducts = 1 << 27
 
     private var foldedBytes = 0
+    private var constantBytes = 0
     package private(set) var graph = Graph()
 
     package init() {}
@@ -28,7 +30,21 @@ package struct GraphBuilder: Sendable {
 
     package mutating func addConstant(
         _ name: String, _ tensor: Tensor, quantization: QuantizationParameters? = nil
-    ) -> ValueID { graph.addConstant(name, tensor, quantization: quantization) }
+    ) -> ValueID {
+        constantBytes += tensor.count * tensor.type.sizeBytes
+        return graph.addConstant(name, tensor, quantization: quantization)
+    }
+
+    private var budgetBytes: Int { Self.foldingBudgetBytes + Self.foldingBudgetFactor * constantBytes - foldedBytes }
+
+    /// Announces a constant that is not in the file but computed by the importer.
+    ///
+    /// - Throws: `GraphError.inconsistent` when such constants take too much memory.
+    package mutating func spend(bytes: Int) throws {
+        guard bytes <= budgetBytes else { throw GraphError.inconsistent("computed constants take too much memory") }
+        // Added to the constants later, it must not widen the budget.
+        foldedBytes += bytes * (1 + Self.foldingBudgetFactor)
+    }
 
     package func value(_ id: ValueID) -> Value { graph[id] }
 
@@ -145,7 +161,7 @@ package struct GraphBuilder: Sendable {
             let read = tensors.reduce(0) { $0 + ($1.map { $0.count * $0.type.sizeBytes } ?? 0) }
             let written = types.reduce(0) { $0 + $1.shape.count * $1.type.sizeBytes }
             guard written <= max(read, Self.maximumFoldedBytes),
-                written <= Self.smallBytes || foldedBytes + written <= Self.foldingBudgetBytes,
+                written <= Self.smallBytes || written <= budgetBytes,
                 Self.products(operation, tensors, types[0].shape) <= Self.maximumFoldedProducts
             else { return nil }
             foldedBytes += written

@@ -184,9 +184,12 @@ struct ModelManifest: Codable {
 
     private func graph(data: UnsafeRawBufferPointer, owner: AnyObject) throws -> Graph {
         var graph = Graph()
-        graph.values = try values.enumerated().map { index, entry in
-            // Shapes of values that nodes compute are filled in below.
-            ModelGraph.Value(
+        graph.values = try values.map { entry in
+            // Shapes of values that nodes compute are filled in below; what these follow from must not overflow.
+            do { try TensorType(entry.type ?? .float32, entry.shape ?? []).checked() } catch {
+                throw ModelFile.Fault.malformed("value \(entry.name ?? ""): \(error)")
+            }
+            return ModelGraph.Value(
                 name: entry.name ?? "", type: entry.type ?? .float32, shape: entry.shape ?? [],
                 quantization: try quantization(entry, data))
         }

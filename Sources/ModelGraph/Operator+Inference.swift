@@ -7,7 +7,7 @@ extension Operator {
     /// This is where an operator's attributes and inputs are checked: whatever passes can be computed without another look
     /// at shapes. Everything may come from a file, so no attribute is trusted and no sum overflows.
     package func outputTypes(_ inputs: [TensorType?]) throws -> [TensorType] {
-        let arguments = Arguments(operation: name, types: inputs)
+        let arguments = Arguments(node: self, types: inputs)
         let outputs = try infer(arguments)
         for output in outputs { try output.checked() }
         return outputs
@@ -176,8 +176,11 @@ extension ElementType {
 
 /// The inputs of one operator, with checks that name it.
 struct Arguments {
-    let operation: String
+    let node: Operator
     let types: [TensorType?]
+
+    /// For messages: finding it takes longer than all checks.
+    var operation: String { node.name }
 
     /// A required input.
     subscript(index: Int) -> TensorType {
@@ -422,6 +425,12 @@ extension Recurrent {
         try arguments.require(hiddenSize > 0 && hiddenSize <= 1 << 20, "hidden size must be positive")
         let functionsPerDirection = cell == .lstm ? 3 : cell == .gru ? 2 : 1
         try arguments.require(functions.count == directions * functionsPerDirection, "number of functions")
+        if let state {
+            try arguments.require(
+                state.axis == nil && state.scales.count == 1 && state.zeroPoints.count == 1 && state.scales[0] > 0
+                    && state.scales[0].isFinite && ElementType.uint8.quantizedRange.contains(state.zeroPoints[0]),
+                "parameters of the state")
+        }
         let (steps, batch) = batchFirst ? (x[1], x[0]) : (x[0], x[1])
         let rows = cell.gates * hiddenSize
         let state = batchFirst ? Shape([batch, directions, hiddenSize]) : Shape([directions, batch, hiddenSize])

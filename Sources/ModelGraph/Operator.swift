@@ -291,10 +291,14 @@ package struct Recurrent: Hashable, Sendable, Codable {
     /// LSTM: forget = 1 - input.
     package var couplesInputAndForget: Bool
     package var batchFirst: Bool
+    /// What products of the recurrence read h as: rounded to uint8. Nil in a network of float32; otherwise the layer is
+    /// computed as `IntegerRecurrence` says.
+    package var state: QuantizationParameters?
 
     package init(
         cell: Cell, direction: Direction, hiddenSize: Int, functions: [Function], clip: Float? = nil,
-        linearBeforeReset: Bool = false, couplesInputAndForget: Bool = false, batchFirst: Bool = false
+        linearBeforeReset: Bool = false, couplesInputAndForget: Bool = false, batchFirst: Bool = false,
+        state: QuantizationParameters? = nil
     ) {
         self.cell = cell
         self.direction = direction
@@ -304,6 +308,7 @@ package struct Recurrent: Hashable, Sendable, Codable {
         self.linearBeforeReset = linearBeforeReset
         self.couplesInputAndForget = couplesInputAndForget
         self.batchFirst = batchFirst
+        self.state = state
     }
 
     package var directions: Int { direction == .bidirectional ? 2 : 1 }

@@ -59,6 +59,7 @@ package struct ReferenceEvaluator: Sendable {
         if node.operation.movesStoredNumbers(node, in: graph) {
             return try evaluate(node.operation, inputs)
         }
+        if let results = try integerLayer(node, in: graph, inputs: inputs) { return results }
         let meant = zip(node.inputs, inputs).map { id, tensor -> Tensor? in
             guard let id, let tensor, let quantization = graph[id].quantization else { return tensor }
             return dequantize(tensor, quantization)

@@ -145,10 +145,12 @@ extension GraphImporter {
         let x = try node.input(0)
         let type: ElementType
         if let zero = node.optionalInput(2) {
+            if packed.contains(zero) { throw Unsupported("quantization to 4 bits") }
             type = value(zero).type
         } else {
             let code = node.int("output_dtype", default: 0)
-            guard let element = code == 0 ? .uint8 : Int32(exactly: code).flatMap(ONNXElement.init) else {
+            guard let element = code == 0 ? .uint8 : Int32(exactly: code).flatMap(ONNXElement.init), !element.isPacked
+            else {
                 throw Unsupported("output_dtype = \(code)")
             }
             type = element.type

@@ -51,16 +51,10 @@ extension StreamProcessor {
 
         private func makeReader(_ pipeline: Configuration.PipelineSection) throws -> SampleReader? {
             guard case .anomaly(let section) = pipeline.work, let source = source(of: pipeline) else { return nil }
-            let timestamp = try source.timestamp.map { try JSONPointer($0) }
-            let limits = TelemetryParser.Limits(payloadBytes: source.maximumBytes)
-            guard let declared = section.series else {
-                return SampleReader(discovering: namesInRules(pipeline), timestamp: timestamp, limits: limits)
-            }
-            let series = try declared.map { SeriesDeclaration(name: $0.name, pointer: try JSONPointer($0.pointer)) }
-            return SampleReader(
-                try TelemetryParser(
-                    format: source.format == .number ? .number : .json, series: series, timestamp: timestamp,
-                    limits: limits))
+            let settings = try source.reading.settings(
+                series: section.series, expected: section.series == nil ? namesInRules(pipeline) : [],
+                maximumBytes: source.maximumBytes)
+            return SampleReader(try TelemetryParser(settings))
         }
 
         /// The series that the rules of a pipeline speak of, each once.
@@ -101,10 +95,8 @@ extension StreamProcessor {
         /// Per pipeline, its desks by `PipelineDesks`.
         func makeDesks(topics: ResultTopics) throws -> [[AlertDesk]] {
             try configuration.pipelines.map { pipeline in
-                let filters = source(of: pipeline)?.topics ?? []
-                let keyOfTopic: @Sendable (String) -> String = { topic in
-                    filters.lazy.compactMap { $0.key(of: topic) }.first ?? ""
-                }
+                let source = source(of: pipeline)
+                let keyOfTopic: @Sendable (String) -> String = { source?.key(of: $0) ?? "" }
                 func desk(_ rules: AlertRules) -> AlertDesk {
                     AlertDesk(
                         node: configuration.node, pipeline: pipeline.name, topics: topics, rules: rules.rules,
@@ -185,7 +177,9 @@ extension StreamProcessor {
             case .telemetry:
                 lane.batchSize = TelemetryStage.batchSize
                 lane.openLimit = 8 * TelemetryStage.batchSize
-                let stage = TelemetryStage(lane: index, pipelines: telemetrySetups(pipelines, topics), results: results)
+                let stage = TelemetryStage(
+                    lane: index, pipelines: telemetrySetups(pipelines, topics), counts: ingest.samples, results: results
+                )
                 lane.process = { _, batch in
                     guard let scheduler = hub.scheduler else { return }
                     stage.process(batch, scheduler: scheduler)

@@ -272,11 +272,21 @@ extension TFLiteImporter {
             throw Unsupported("sizes \(sizes)")
         }
         let (aligns, isHalf) = (try node.flag(field), try node.flag(field + 1))
-        let resize = Resize(
+        var resize = Resize(
             mode: mode, coordinates: aligns ? .alignCorners : isHalf ? .halfPixel : .asymmetric,
             nearestRounding: aligns || isHalf ? .roundPreferCeil : .floor,
             scales: [1, 1] + (0..<2).map { Float(sizes[$0]) / Float(shape[$0 + 2]) },
             sizes: [shape[0], shape[1]] + sizes)
+        if mode == .linear && value(x).type == .int8 {
+            // The kernel for int8 has positions in steps of 1/1024 of a pixel.
+            for axis in 0..<2 {
+                let isAligned = aligns && sizes[axis] > 1
+                let (from, to) = (shape[axis + 2] - (isAligned ? 1 : 0), sizes[axis] - (isAligned ? 1 : 0))
+                let steps = (1024 * from + to / 2) / to
+                resize.scales[axis + 2] = 1024 / Float(max(steps, 1))
+            }
+            if aligns { resize.coordinates = .asymmetric }
+        }
         try give(node, try add(node, .resize(resize), [x]), channelsSecond: true)
     }
 
@@ -287,7 +297,8 @@ extension TFLiteImporter {
             return try ReferenceEvaluator.evaluate(.cast(to: .float64), [tensor])[0].array(of: Double.self)[0]
         }
         let count = ((bounds[1] - bounds[0]) / bounds[2]).rounded(.up)
-        guard count.isFinite, count <= Double(1 << 24) else { throw Unsupported("a range of \(count) elements") }
+        guard count.isFinite, count <= Double(1 << 22) else { throw Unsupported("a range of \(count) elements") }
+        try builder.spend(bytes: Int(max(count, 0)) * MemoryLayout<Double>.size)
         let values = (0..<Int(max(count, 0))).map { bounds[0] + Double($0) * bounds[2] }
         let type = try type(try node.output(0))
         let tensor = try ReferenceEvaluator.evaluate(.cast(to: type), [Tensor([values.count], values)])[0]

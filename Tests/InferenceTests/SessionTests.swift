@@ -71,7 +71,7 @@ struct Numbers {
     }
 
     /// A network with everything that shares memory: parts of a concatenation, residuals, views and a head.
-    private static func detector(seed: UInt64, channels: Int) throws -> Graph {
+    static func detector(seed: UInt64, channels: Int) throws -> Graph {
         var numbers = Numbers(seed: seed)
         var builder = GraphBuilder()
         func layer(_ x: ValueID, _ filters: Int, _ kernel: Int, _ stride: Int) throws -> ValueID {
@@ -82,10 +82,12 @@ struct Numbers {
             let convolution = Convolution(
                 kernel: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad])
             return try #require(
-                builder.add("conv", .convolution(convolution), [x, weight], outputs: ["c"])[0])
+                builder.add(
+                    "conv", .convolution(convolution), [x, weight], outputs: ["c\(builder.graph.values.count)"])[0])
         }
         func apply(_ operation: Operator, _ inputs: [ValueID?]) throws -> ValueID {
-            try #require(builder.add("node", operation, inputs, outputs: ["v"])[0])
+            try #require(
+                builder.add("node", operation, inputs, outputs: ["v\(builder.graph.values.count)"])[0])
         }
         let x = try builder.addInput("x", .float32, [1, 3, 32, 40])
         var a = try layer(x, channels, 3, 2)

@@ -75,8 +75,7 @@ private struct YAMLText {
         section(source.name) { text in
             text.list("topics", source.topics.map(\.text))
             text.line("kind", raw: source.kind.rawValue)
-            if source.kind == .telemetry { text.line("format", raw: source.format.rawValue) }
-            if let timestamp = source.timestamp { text.line("timestamp", timestamp) }
+            if source.kind == .telemetry { text.reading(source.reading) }
             text.line("qos", raw: "\(source.qos.rawValue)")
             if let share = source.share { text.line("share", share) }
             text.line("overload", raw: source.overload.rawValue)
@@ -85,6 +84,25 @@ private struct YAMLText {
             if source.qos == .atLeastOnce { text.line("window", raw: "\(source.window)") }
             text.line("max_bytes", raw: "\(source.maximumBytes)")
         }
+    }
+
+    mutating func reading(_ reading: Configuration.ReadingSection) {
+        line("format", raw: reading.format.rawValue)
+        if let timestamp = reading.timestamp {
+            section("timestamp") { text in
+                if let pointer = timestamp.pointer { text.line("at", pointer) }
+                text.line("unit", raw: timestamp.reading.unit.rawValue)
+                if let zone = timestamp.reading.zoneSeconds { text.line("zone", YAMLText.zone(zone)) }
+            }
+        }
+        if let samples = reading.samples { line("samples", samples) }
+        if reading.readsStrings { line("strings", raw: "true") }
+        if !reading.asksForBirths { line("rebirth", raw: "false") }
+    }
+
+    private static func zone(_ seconds: Int) -> String {
+        func digits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(seconds < 0 ? "-" : "+")\(digits(abs(seconds) / 3600)):\(digits(abs(seconds) / 60 % 60))"
     }
 
     mutating func model(_ model: Configuration.ModelSection) {

@@ -4,6 +4,7 @@ import Alerts
 import Anomaly
 import Foundation
 import Streaming
+import Telemetry
 import Tensors
 import Yams
 
@@ -168,10 +169,9 @@ private struct ConfigurationParser {
     }
 
     private mutating func source(_ name: String, _ place: Place) -> Configuration.SourceSection? {
-        let known = [
-            "topics", "kind", "format", "timestamp", "qos", "share", "overload", "queue", "max_age", "window",
-            "max_bytes",
-        ]
+        let known =
+            ["topics", "kind", "qos", "share", "overload", "queue", "max_age", "window", "max_bytes"]
+            + ReadingSections.keys
         guard let fields = reader.fields(place, known: known) else { return nil }
         let topics = reader.required(fields, "topics").flatMap { topicFilters($0) } ?? []
         let kind = reader.required(fields, "kind").flatMap {
@@ -180,18 +180,21 @@ private struct ConfigurationParser {
         let qos = qualityOfService(fields["qos"]) ?? .atMostOnce
         guard let kind else { return nil }
         var source = Configuration.SourceSection(name: name, topics: topics, kind: kind, qos: qos)
-        if let format = reader.choice(fields["format"], Configuration.SourceSection.Format.self) {
-            source.format = format
-            if kind == .frames, let place = fields["format"] { reader.fault(place, "only telemetry has a format") }
-        }
-        source.timestamp = fields["timestamp"].flatMap { pointer($0) }
+        var reading = ReadingSections(reader: reader)
+        source.reading = reading.section(fields, kind)
+        reader = reading.reader
         if let place = fields["share"], let share = reader.string(place) {
             if share.isEmpty || share.contains(where: { "/+#".contains($0) }) {
                 reader.fault(place, "the name of a shared subscription has no '/', '+' or '#'")
             }
             source.share = share
         }
-        if let overload = reader.choice(fields["overload"], OverflowPolicy.self) { source.overload = overload }
+        if let place = fields["overload"], let overload = reader.choice(place, OverflowPolicy.self) {
+            source.overload = overload
+            if source.reading.format == .sparkplug, overload == .latest {
+                reader.fault(place, "in Sparkplug no message stands for another; use block, drop_oldest or drop_newest")
+            }
+        }
         if let queue = reader.integer(fields["queue"], in: 1...1_000_000) { source.queue = queue }
         if let age = reader.duration(fields["max_age"]) { source.maxAge = age > .zero ? age : nil }
         if let place = fields["window"], let window = reader.integer(place, in: 1...65535) {
@@ -274,7 +277,7 @@ private struct ConfigurationParser {
             work = detect(place, models: models).map { .detect($0) }
             if let source, source.kind != .frames { reader.fault(place, "'\(source.name)' is not a source of frames") }
         case (nil, let place?):
-            work = anomaly(place, format: source?.format ?? .json).map { .anomaly($0) }
+            work = anomaly(place, format: source?.reading.format ?? .json).map { .anomaly($0) }
             if let source, source.kind != .telemetry {
                 reader.fault(place, "'\(source.name)' is not a source of telemetry")
             }
@@ -307,7 +310,7 @@ private struct ConfigurationParser {
     }
 
     private mutating func anomaly(
-        _ place: Place, format: Configuration.SourceSection.Format
+        _ place: Place, format: PayloadFormat
     ) -> Configuration.AnomalySection? {
         guard let fields = reader.fields(place, known: ["series", "false_alarms", "publish", "severity"]) else {
             return nil
@@ -320,9 +323,16 @@ private struct ConfigurationParser {
                 }
             } else {
                 section.series = named(seriesPlace) { parser, name, place in
-                    parser.pointer(place).map { Configuration.AnomalySection.Series(name: name, pointer: $0) }
+                    var reading = ReadingSections(reader: parser.reader)
+                    defer { parser.reader = reading.reader }
+                    return reading.series(place, format).map { .init(name: name, pointer: $0) }
                 }
-                if section.series?.isEmpty == true { reader.fault(seriesPlace, "at least one series is needed") }
+                if format == .number, section.series?.count ?? 0 > 1 {
+                    reader.fault(seriesPlace, "format number has one series")
+                }
+                if section.series?.isEmpty == true, !hasFault(in: seriesPlace.path) {
+                    reader.fault(seriesPlace, "at least one series is needed")
+                }
             }
         }
         if format == .number, section.series == nil { section.series = [.init(name: "value", pointer: "")] }
@@ -424,18 +434,6 @@ private struct ConfigurationParser {
 
     private func hasFault(in path: String) -> Bool {
         reader.faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
-    }
-
-    private mutating func pointer(_ place: Place) -> String? {
-        guard case .scalar = place.node, let text = reader.string(place) else {
-            reader.fault(place, "expected a JSON Pointer such as /temp")
-            return nil
-        }
-        guard text.isEmpty || text.hasPrefix("/") else {
-            reader.fault(place, "a JSON Pointer begins with '/' (RFC 6901), found '\(text)'")
-            return nil
-        }
-        return text
     }
 
     private mutating func file(_ place: Place) -> String? {

@@ -57,14 +57,12 @@ package struct Configuration: Sendable, Equatable {
 
     package struct SourceSection: Sendable, Equatable {
         package enum Kind: String, Sendable, CaseIterable { case frames, telemetry }
-        package enum Format: String, Sendable, CaseIterable { case json, number }
 
         package var name: String
         package var topics: [TopicFilter]
         package var kind: Kind
-        package var format: Format = .json
-        /// JSON Pointer to the time of measurement.
-        package var timestamp: String?
+        /// Of telemetry.
+        package var reading = ReadingSection()
         package var qos: QualityOfService
         package var share: String?
         package var overload: OverflowPolicy
@@ -142,7 +140,7 @@ package struct Configuration: Sendable, Equatable {
     package struct AnomalySection: Sendable, Equatable {
         package struct Series: Sendable, Equatable {
             package var name: String
-            /// JSON Pointer (RFC 6901) into the payload; empty for the payload itself.
+            /// JSON Pointer (RFC 6901) into the payload; empty for the payload itself. Other formats: `SeriesDeclaration`.
             package var pointer: String
 
             package init(name: String, pointer: String) {

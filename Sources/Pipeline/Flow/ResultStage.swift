@@ -3,6 +3,7 @@
 import Alerts
 import Dispatch
 import Streaming
+import Telemetry
 
 /// What one pipeline made of one message.
 struct PipelineResult: Sendable {
@@ -81,6 +82,12 @@ final class ResultStage: @unchecked Sendable {
                 delivery.finish($0)
             }
         }
+    }
+
+    /// Asks an edge node of Sparkplug for its births. From any thread.
+    func ask(_ node: SparkplugNode, at now: Instant) {
+        let bytes = node.rebirthCommand(unixNanoseconds: now.unixNanoseconds)
+        publisher.send(Message(topic: node.commandTopic, payload: Payload(bytes)))
     }
 
     private func tick() {

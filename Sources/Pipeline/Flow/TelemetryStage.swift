@@ -38,19 +38,28 @@ final class TelemetryStage: Sendable {
     }
 
     private let lane: Int
+    private let counts: SampleLedger
     private let results: ResultStage
     /// One batch works on it at a time; the lock is taken once a batch.
     private let pipelines: Mutex<[PipelineState]>
 
-    init(lane: Int, pipelines: [PipelineSetup], results: ResultStage) {
+    init(lane: Int, pipelines: [PipelineSetup], counts: SampleLedger, results: ResultStage) {
         self.lane = lane
+        self.counts = counts
         self.results = results
         self.pipelines = Mutex(pipelines.map { PipelineState(setup: $0) })
     }
 
     func process(_ batch: [Scheduler.Taken], scheduler: Scheduler) {
         let actions = pipelines.withLock { pipelines in
-            batch.map { taken in action(for: taken.delivery, &pipelines) }
+            let actions = batch.map { taken in action(for: taken.delivery, &pipelines) }
+            for index in pipelines.indices {
+                counts.add(
+                    pipelines[index].setup.reader.takeCounts(), pipeline: index,
+                    seriesCount: pipelines[index].registry.count,
+                    evictedCount: pipelines[index].registry.evictedCount)
+            }
+            return actions
         }
         results.perform { [lane] in
             for (taken, action) in zip(batch, actions) {
@@ -62,16 +71,19 @@ final class TelemetryStage: Sendable {
     private func action(for delivery: Delivery, _ pipelines: inout [PipelineState]) -> Sequencer.Action {
         let digest = SHA256.hash(data: UnsafeRawBufferPointer(delivery.message.payload.bytes))
         var made: [PipelineResult] = []
-        var failure: String?
+        var failure: TelemetryFault?
+        var rebirths: Set<SparkplugNode> = []
         for index in pipelines.indices {
             switch TelemetryStage.score(delivery, digest, &pipelines[index]) {
             case .success(let result): made.append(result)
-            case .failure(let fault): failure = failure ?? fault.rawValue
+            case .failure(let fault): failure = failure ?? fault
             }
+            rebirths.formUnion(pipelines[index].setup.reader.rebirths)
         }
+        for node in rebirths { results.ask(node, at: delivery.receivedAt) }
         if made.isEmpty {
-            let reason = failure ?? "no_samples"
-            return { delivery.finish(.failed(reason: reason)) }
+            let outcome = (failure ?? .noSamples).outcome
+            return { delivery.finish(outcome) }
         }
         let results = self.results
         let ready = made
@@ -82,9 +94,7 @@ final class TelemetryStage: Sendable {
     private static func score(
         _ delivery: Delivery, _ digest: SHA256Digest, _ state: inout PipelineState
     ) -> Result<PipelineResult, TelemetryFault> {
-        let outcome = state.setup.reader.read(
-            UnsafeRawBufferPointer(delivery.message.payload.bytes), receivedAt: delivery.receivedAt,
-            into: &state.samples)
+        let outcome = state.setup.reader.read(delivery, into: &state.samples)
         if case .failed(let fault) = outcome { return .failure(fault) }
         if state.setup.reader.hasFaults { delivery.warn() }
         state.scores.removeAll(keepingCapacity: true)
@@ -105,7 +115,9 @@ final class TelemetryStage: Sendable {
         let identity = ResultIdentity(
             pipeline: state.setup.header.pipeline, topic: delivery.message.topic, payload: digest,
             sourceTime: capturedAt)
-        let isPublished = state.setup.publishesAll || state.scores.contains { $0.isAlarm }
+        // A message may have no samples by its nature (Sparkplug's deaths).
+        let isPublished =
+            state.setup.publishesAll ? !state.samples.isEmpty : state.scores.contains { $0.isAlarm }
         return .success(
             PipelineResult(
                 pipeline: state.setup.index,

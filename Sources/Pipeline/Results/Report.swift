@@ -2,6 +2,7 @@
 
 import Foundation
 import Streaming
+import Telemetry
 
 #if canImport(Glibc)
     import Glibc
@@ -15,6 +16,8 @@ package struct Report: Sendable {
         package var balance: Ledger.Balance
         /// Messages per second since the last report.
         package var rate: Double
+        /// Of a source of telemetry.
+        package var samples: SampleLedger.Balance?
     }
 
     package var node: String
@@ -75,7 +78,25 @@ package struct Report: Sendable {
                 json.null()
             }
             json.field("rate", rounded(source.rate))
+            if let samples = source.samples { write(samples, &json) }
         }
+    }
+
+    private func write(_ samples: SampleLedger.Balance, _ json: inout JSONWriter) {
+        json.key("samples")
+        json.object { json in
+            json.field("accepted", samples.counts.accepted)
+            write("refused", samples.counts.refused, &json)
+            write("noted", samples.counts.noted, &json)
+            json.field("series", samples.seriesCount)
+            json.field("evicted", samples.evictedCount)
+        }
+    }
+
+    private func write(_ name: String, _ faults: [TelemetryFault: UInt64], _ json: inout JSONWriter) {
+        write(
+            name, total: faults.values.reduce(0, +),
+            Dictionary(uniqueKeysWithValues: faults.map { ($0.key.rawValue, $0.value) }), &json)
     }
 
     private func write(_ name: String, total: UInt64, _ reasons: [String: UInt64], _ json: inout JSONWriter) {

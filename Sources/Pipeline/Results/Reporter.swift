@@ -71,7 +71,8 @@ final class Reporter: @unchecked Sendable {
         let sources = ingests.indices.map { index in
             Report.Source(
                 name: ingests[index].section.name, kind: ingests[index].section.kind.rawValue, balance: balances[index],
-                rate: rates[index])
+                rate: rates[index],
+                samples: ingests[index].section.kind == .telemetry ? ingests[index].samples.snapshot : nil)
         }
         return Report(
             node: node, sources: sources, publishing: publisher.snapshot,

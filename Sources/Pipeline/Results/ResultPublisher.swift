@@ -51,6 +51,17 @@ package final class ResultPublisher: Sendable {
             })
     }
 
+    /// Sends a message that is no result, once; nobody waits for what becomes of it.
+    package func send(_ message: Message) {
+        counts.withLock { $0.queued += 1 }
+        connection.publish(message, deadline: nil, finalize: nil) { [self] outcome in
+            counts.withLock {
+                $0.queued -= 1
+                if outcome == .accepted { $0.accepted += 1 } else { $0.refused += 1 }
+            }
+        }
+    }
+
     private static func outcome(of outcome: PublishOutcome) -> Outcome {
         switch outcome {
         case .accepted: .processed

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arithmetic on vectors of WIDTH numbers that gives the same bits on every processor: only operations that IEEE 754 rounds
+// exactly, and minimum and maximum defined as a comparison. Included by one file per instruction set.
+#pragma once
+#include <math.h>
+#include <string.h>
+
+#include "ckernels_float.h"
+
+typedef float vector __attribute__((vector_size(WIDTH * 4)));
+typedef int32_t integers __attribute__((vector_size(WIDTH * 4)));
+typedef uint8_t bytes __attribute__((vector_size(WIDTH)));
+typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(1)));
+typedef int32_t loose_integers __attribute__((vector_size(WIDTH * 4), aligned(1)));
+
+INLINE vector load(const float *p) { return *(const loose *)p; }
+INLINE void store(float *p, vector v) { *(loose *)p = v; }
+INLINE vector splat(float x) { return (vector){0} + x; }
+#ifndef HAS_LEAST
+INLINE vector choose(integers mask, vector a, vector b) {
+    return (vector)((mask & (integers)a) | (~mask & (integers)b));
+}
+// As the x86 instructions: the second operand if one is NaN.
+INLINE vector least(vector a, vector b) { return choose(a < b, a, b); }
+INLINE vector greatest(vector a, vector b) { return choose(a > b, a, b); }
+#endif
+INLINE vector fused(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE vector real(integers v) { return __builtin_convertvector(v, vector); }
+
+INLINE vector load_part(const float *p, ptrdiff_t count) {
+    vector v = {0};
+    memcpy(&v, p, (size_t)count * sizeof(float));
+    return v;
+}
+
+/// Nearest integer, ties to even, saturated to 0...255. Adding 1.5 * 2^23 rounds; the clamp comes first, so it is exact.
+INLINE void store_bytes(uint8_t *p, vector v, ptrdiff_t count) {
+    v = least(greatest(v, splat(0)), splat(255));
+    integers i = (integers)(v + splat(12582912.0f)) & 255;
+    bytes b = __builtin_convertvector(i, bytes);
+    if (count >= WIDTH)
+        memcpy(p, &b, WIDTH);
+    else
+        memcpy(p, &b, (size_t)count);
+}
+
+/// exp(x) to about 2 units in the last place: x = n ln 2 + r, Taylor series to degree 7.
+INLINE vector exponential(vector x) {
+    x = least(greatest(x, splat(-87.0f)), splat(88.0f));
+    const vector magic = splat(12582912.0f);
+    vector shifted = fused(x, splat(1.44269504088896f), magic);
+    vector n = shifted - magic;
+    vector r = fused(n, splat(-0.693145751953125f), x);
+    r = fused(n, splat(-1.42860682030941723212e-6f), r);
+    vector p = splat(1.0f / 5040);
+    p = fused(p, r, splat(1.0f / 720));
+    p = fused(p, r, splat(1.0f / 120));
+    p = fused(p, r, splat(1.0f / 24));
+    p = fused(p, r, splat(1.0f / 6));
+    p = fused(p, r, splat(0.5f));
+    p = fused(p, r, splat(1.0f));
+    p = fused(p, r, splat(1.0f));
+    return p * (vector)(((integers)shifted - (integers)magic + 127) << 23);
+}
+
+INLINE vector logistic(vector x) { return splat(1) / (splat(1) + exponential(-x)); }
+
+INLINE vector activated(vector x, enum float_activation activation, float low, float high) {
+    switch (activation) {
+        case float_clamp: return least(greatest(x, splat(low)), splat(high));
+        case float_leaky_relu: return fused(splat(low), least(x, splat(0)), greatest(x, splat(0)));
+        case float_sigmoid: return logistic(x);
+        case float_silu: return x * logistic(x);
+        case float_hard_sigmoid: return greatest(least(fused(splat(low), x, splat(high)), splat(1)), splat(0));
+        case float_hard_swish:
+            return x * greatest(least(fused(x, splat(1.0f / 6), splat(0.5f)), splat(1)), splat(0));
+        case float_tanh: return splat(2) * logistic(x + x) - splat(1);
+        default: return x;
+    }
+}
+
+/// 2^t for t limited to -30...30: t = n + f with n nearest to even; 2^f = 1 + f q(f), q of degree 3 with the least largest
+/// relative error (3e-6), found by Remez' method. The exponent takes n.
+INLINE vector power_of_two(vector t) {
+    t = least(greatest(t, splat(-30)), splat(30));
+    const vector magic = splat(12582912.0f);
+    const vector shifted = t + magic;
+    const vector f = t - (shifted - magic);
+    vector p = splat(0.00958285f);
+    p = fused(p, f, splat(0.05590643f));
+    p = fused(p, f, splat(0.24024099f));
+    p = fused(p, f, splat(0.69312419f));
+    p = fused(p, f, splat(1.0f));
+    // The lower bits of `shifted` hold n; those of 1.5 * 2^23 are shifted out.
+    return (vector)((integers)p + ((integers)shifted << 23));
+}

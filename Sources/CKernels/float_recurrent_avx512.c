@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifdef __x86_64__
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
+#define WIDTH 16
+#define KERNELS_NAME "avx512"
+#define KERNELS_SYMBOL float_recurrent_kernels_avx512
+#define INLINE static inline __attribute__((always_inline))
+#include "float_recurrent_template.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import CKernels
+import ModelGraph
+import Tensors
+
+extension PlanBuilder {
+    /// A fully connected layer of 8-bit numbers (`IntegerProduct`); false if the node is none.
+    mutating func lowerIntegerProduct(_ node: Node) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], graph.constants[x] == nil,
+            let product = IntegerProduct(node, in: graph, weights: constant(input(node, 1)))
+        else { return false }
+        let matrix = product.matrix
+        let rows = graph[x].shape.count / matrix.steps
+        let source = read(x, .rowMajor)
+        let packed = PackedMatrix(matrix, in: &self)
+        let (multiplier, bias) = (addFloats(matrix.multipliers), addFloats(product.bias))
+        let scales = product.result.map { result in
+            (
+                inverse: addFloats([Float](repeating: 1 / result.scale, count: matrix.rows)),
+                zero: addFloats([Float](repeating: result.zeroPoint, count: matrix.rows))
+            )
+        }
+        var job = int8_dense()
+        job.x_pitch = matrix.steps
+        job.y_pitch = matrix.rows
+        job.epilogue.activation = float_epilogue(product.activation)
+        let shared = Shared(job)
+        let constants = [packed.place, multiplier, bias] + [scales?.inverse, scales?.zero].compactMap { $0 }
+        writeDense(y, .rowMajor) { builder, target in
+            builder.emit(node.name, [source, target] + constants) { memory in
+                var job = shared.value
+                job.weights = packed.bound(memory)
+                job.epilogue.multiplier = UnsafePointer(memory.floats(multiplier))
+                job.epilogue.bias = UnsafePointer(memory.floats(bias))
+                job.epilogue.inverse_scale = scales.map { UnsafePointer(memory.floats($0.inverse)) }
+                job.epilogue.zero = scales.map { UnsafePointer(memory.floats($0.zero)) }
+                let bound = job
+                let x = UnsafePointer(memory.bytes(source))
+                let y = memory.pointer(target)
+                let run = Int8DenseKernels.best.table.pointee.dense
+                return { withUnsafePointer(to: bound) { run?($0, x, y, rows, 0, matrix.rows) } }
+            }
+        }
+        return true
+    }
+
+    /// float32 to uint8 with one scale, where numbers lie without gaps.
+    mutating func lowerUniformQuantize(_ node: Node, _ x: ValueID, _ y: ValueID) -> Bool {
+        guard layouts[y.index] == .rowMajor, graph[y].type == .uint8, let to = graph[y].quantization,
+            to.scales.count == 1
+        else { return false }
+        let (source, target, count) = (read(x, .rowMajor), target(y), graph[y].shape.count)
+        let (scale, zero) = (to.scales[0], Float(to.zeroPoints[0]))
+        emit(node.name, [source, target]) { memory in
+            let (x, y) = (UnsafePointer(memory.floats(source)), memory.bytes(target))
+            let run = Int8DenseKernels.best.table.pointee.quantize
+            return { run?(scale, zero, x, y, count) }
+        }
+        return true
+    }
+}
