@@ -45,7 +45,11 @@ struct LayoutChoice {
         switch node.operation {
         case .convolution, .maxPool, .averagePool, .globalPool:
             return to.rank == 3 || to.rank == 4 ? .channelsLast : .rowMajor
-        case .unary, .concat, .split, .slice, .quantizeLinear, .dequantizeLinear, .reinterpret: return same
+        case .quantizeLinear, .dequantizeLinear:
+            // With a scale per channel rows are those of pixels.
+            let hasChannels = (graph[first].quantization ?? graph[output].quantization)?.axis == 1
+            return hasChannels && to.rank >= 3 ? .channelsLast : same
+        case .unary, .concat, .split, .slice, .reinterpret: return same
         case .binary:
             let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
             return isImage ? .channelsLast : .rowMajor

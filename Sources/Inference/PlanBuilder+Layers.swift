@@ -9,11 +9,11 @@ extension PlanBuilder {
     private static let maximumTaps = 256
 
     mutating func lowerConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
-        guard let x = input(node, 0), let weight = constant(input(node, 1)), let y = node.outputs[0], isFloat(x),
-            isFloat(y), weight.type == .float32, convolution.kernel.count <= 2
+        guard let x = input(node, 0), let weight = realConstant(input(node, 1)), let y = node.outputs[0], isFloat(x),
+            isFloat(y), convolution.kernel.count <= 2
         else { return false }
-        let bias = input(node, 2)
-        if bias != nil && constant(bias)?.type != .float32 { return false }
+        let bias = realConstant(input(node, 2))
+        if input(node, 2) != nil && bias == nil { return false }
         let (inputShape, outputShape) = (graph[x].shape, graph[y].shape)
         let taps = convolution.kernel.reduce(1, *)
         guard taps <= Self.maximumTaps, inputShape.count > 0, outputShape.count > 0 else { return false }
@@ -32,13 +32,19 @@ extension PlanBuilder {
         job.filters = outputShape[1] / groups
         let layer = ConvolutionLayer(
             job: job, groups: groups, images: inputShape[0], source: source, target: target, residual: residual)
-        let biasTensor = constant(bias)
         if job.channels == 1 && job.filters == 1 && groups > 1 {
-            emitDepthwise(node, layer, weight, biasTensor, taps)
+            emitDepthwise(node, layer, weight, bias, taps)
         } else {
-            emitConvolution(node, layer, weight, biasTensor, taps)
+            emitConvolution(node, layer, weight, bias, taps)
         }
         return true
+    }
+
+    /// A constant as the float32 numbers that it means.
+    private func realConstant(_ id: ValueID?) -> Tensor? {
+        guard let id, let tensor = constant(id) else { return nil }
+        if let parameters = graph[id].quantization { return ReferenceEvaluator.dequantize(tensor, parameters) }
+        return tensor.type == .float32 ? tensor : nil
     }
 
     private struct ConvolutionLayer {

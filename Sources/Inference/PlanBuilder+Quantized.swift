@@ -147,7 +147,7 @@ extension PlanBuilder {
 
     mutating func lowerDequantize(_ node: Node) -> Bool {
         guard let x = input(node, 0), let y = node.outputs[0], isFloat(y), graph.constants[x] == nil,
-            let row = conversionRow(x)
+            let row = conversionRow(x, as: y)
         else { return false }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))

@@ -16,6 +16,8 @@ struct GraphRunner {
     init(_ graph: Graph, alsoReading: Set<ValueID> = []) throws {
         var extended = graph
         extended.outputs += alsoReading.subtracting(graph.outputs).subtracting(graph.inputs).sorted()
+        // Names inside a graph need not be unique, those of outputs must be.
+        for id in extended.outputs { extended[id].name = "\(id)" }
         session = try CompiledModel(Model(name: "calibration", graph: extended)).makeSession()
         values = extended.outputs
         names = graph.outputs.map { graph[$0].name }

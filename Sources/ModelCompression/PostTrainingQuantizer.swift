@@ -183,8 +183,7 @@ package struct PostTrainingQuantizer {
         }
         for node in graph.nodes where node.operation.hasWeights {
             guard let output = node.outputs.first.flatMap({ $0 }), graph[output].quantization == nil else { continue }
-            let weight = node.inputs.count > 1 ? node.inputs[1] : nil
-            guard weight.map({ graph[$0].type == .int8 }) ?? false else { continue }
+            guard let input = node.inputs[0], graph[input].quantization != nil else { continue }
             layers.append(.init(name: node.name, activationBits: 32, reason: "its result leaves the integer part"))
         }
         return layers

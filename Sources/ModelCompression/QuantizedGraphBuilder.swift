@@ -98,7 +98,11 @@ struct QuantizedGraphBuilder {
     }
 
     private mutating func addFloat(_ node: Node) {
-        let inputs = node.inputs.map { $0.map { float($0) } }
+        var inputs = node.inputs.map { $0.map { float($0) } }
+        if case .convolution = node.operation, let weight = node.inputs[1].flatMap({ source.constants[$0] }) {
+            // They are in float because they are sensitive, or have no kernel for integers: 16 bits cost nothing there.
+            inputs[1] = addStoredWeights(weight) ?? inputs[1]
+        }
         let outputs = node.outputs.map { $0.map { addFloat($0) } }
         graph.nodes.append(Node(node.name, node.operation, inputs: inputs, outputs: outputs, kernel: node.kernel))
     }
@@ -163,12 +167,27 @@ struct QuantizedGraphBuilder {
         return id
     }
 
+    /// Weights of a layer that computes in float, as int16 with a scale per output channel; nil if they are few.
+    private mutating func addStoredWeights(_ tensor: Tensor) -> ValueID? {
+        let values = tensor.type == .float32 ? tensor.array(of: Float.self) : []
+        guard tensor.shape.rank > 2, values.count >= 64, values.allSatisfy(\.isFinite) else { return nil }
+        let length = values.count / tensor.shape[0]
+        let scales = (0..<tensor.shape[0]).map { filter in
+            max(values[(filter * length)..<((filter + 1) * length)].reduce(0) { max($0, abs($1)) } / 32767, 1e-20)
+        }
+        return addInt16(
+            tensor, QuantizationParameters(scales: scales, zeroPoints: scales.map { _ in 0 }, axis: 0))
+    }
+
     /// A bias as int16 with one scale: half the space, and finer than any activation by far.
     private mutating func addBias(_ tensor: Tensor) -> ValueID {
         let largest = tensor.elements(as: Float.self).reduce(0) { max($0, abs($1)) }
         guard largest > 0, largest.isFinite else { return graph.addConstant("", tensor) }
-        let parameters = QuantizationParameters(scale: largest / 32767, zeroPoint: 0)
-        return graph.addConstant(
+        return addInt16(tensor, QuantizationParameters(scale: largest / 32767, zeroPoint: 0))
+    }
+
+    private mutating func addInt16(_ tensor: Tensor, _ parameters: QuantizationParameters) -> ValueID {
+        graph.addConstant(
             "", ReferenceEvaluator.quantize(tensor, parameters, to: .int16), quantization: parameters)
     }
 }

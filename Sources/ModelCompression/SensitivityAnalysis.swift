@@ -12,8 +12,10 @@ import Tensors
 struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider.
     static let leastDecibels = 20.0
-    /// Time of a layer in float, in units of its time in integers.
+    /// Time of a layer in float, in units of its time in integers. With one filter per channel the integer kernels compute
+    /// in float too, and only their memory is less.
     private static let floatCost = 4.0
+    private static let depthwiseFloatCost = 2.0
 
     /// A value with its ratio at the head that suffers most, and what it would cost to keep it wide.
     struct Entry: Sendable {
@@ -103,16 +105,21 @@ struct SensitivityAnalysis {
         var (before, more) = (0.0, 0.0)
         for (index, node) in graph.nodes.enumerated() where node.operation.hasWeights {
             let products = Double(graph.products(of: node))
+            let cost = node.isDepthwise ? Self.depthwiseFloatCost : Self.floatCost
             guard plan.layers.contains(index) else {
-                before += products * Self.floatCost
+                before += products * cost
                 continue
             }
             before += products
-            if node.inputs.contains(where: { $0.map(wide.contains) ?? false }) {
-                more += products * (Self.floatCost - 1)
-            }
+            if node.inputs.contains(where: { $0.map(wide.contains) ?? false }) { more += products * (cost - 1) }
         }
         return before > 0 ? 1 + more / before : 1
+    }
+}
+
+extension Node {
+    var isDepthwise: Bool {
+        if case .convolution(let convolution) = operation { convolution.groups > 1 } else { false }
     }
 }
 

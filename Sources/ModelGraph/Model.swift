@@ -62,13 +62,18 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
         /// Share of these that the quantized network finds too: same class, score above the same threshold, overlap of at
         /// least 0.5.
         package var foundAgain: Double
+        /// The same share, but down to scores of almost nothing.
+        package var foundAtAnyScore: Double
         /// COCO's, with the float network's detections in place of labels.
         package var averagePrecision: Double
 
-        package init(pictures: Int, detections: Int, foundAgain: Double, averagePrecision: Double) {
+        package init(
+            pictures: Int, detections: Int, foundAgain: Double, foundAtAnyScore: Double, averagePrecision: Double
+        ) {
             self.pictures = pictures
             self.detections = detections
             self.foundAgain = foundAgain
+            self.foundAtAnyScore = foundAtAnyScore
             self.averagePrecision = averagePrecision
         }
     }

@@ -14,12 +14,12 @@ import Tensors
 ///
 ///     offset  bytes  what
 ///          0      8  magic: 89 42 53 4D 0D 0A 1A 0A  (0x89 "BSM" CR LF SUB LF)
-///          8      4  version of the format: 1
-///         12      4  0
+///          8      4  version of the format: 1 or 2
+///         12      4  version 2: size of the manifest's text; version 1: 0
 ///         16      8  F, size of the whole file
 ///         24      8  M, size of the manifest
 ///         32     32  digest: SHA-256 over bytes 0 to 31 and 64 to F - 1
-///         64      M  manifest: JSON in UTF-8, described at `ModelManifest`
+///         64      M  manifest: JSON in UTF-8, described at `ModelManifest`; version 2: compressed (`BlockCompression`)
 ///       64+M         zeros up to the next multiple of 64: the start D of the data
 ///          D         data: elements of constants and quantization parameters, at the offsets from D that the manifest
 ///                    names. Constants of 1 KiB and more stand at multiples of 64, smaller ones at multiples of 8, all
@@ -29,7 +29,7 @@ import Tensors
 /// A file is untrusted: size and digest are checked before the manifest is looked at, then every offset, shape, index and
 /// parameter in it. The digest finds damage; it does not say who wrote the file.
 package enum ModelFile {
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
 
     package enum Fault: Error, Equatable, CustomStringConvertible {
         case unreadable(path: String, reason: String)
@@ -57,6 +57,9 @@ package enum ModelFile {
             }
         }
     }
+
+    /// The text of a manifest is not longer than this.
+    private static let maximumManifestBytes: UInt32 = 1 << 26
 
     static let magic: [UInt8] = [0x89, 0x42, 0x53, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a]
     static let headerBytes = 64
@@ -93,14 +96,21 @@ package enum ModelFile {
         guard UInt64(bytes.count) == size else { throw Fault.truncated(expectedBytes: size, actualBytes: bytes.count) }
         let sum = Self.digest(of: bytes)
         guard sum.elementsEqual(bytes[32..<64]) else { throw Fault.altered }
-        guard version == self.version, bytes.number(12, UInt32.self) == 0 else { throw Fault.malformed("version") }
+        let textBytes = bytes.number(12, UInt32.self)
+        guard version > 0, version == 2 ? textBytes <= maximumManifestBytes : textBytes == 0 else {
+            throw Fault.malformed("version")
+        }
         let available = bytes.count - headerBytes - tailBytes
         guard available >= 0, manifestBytes <= UInt64(available) else { throw Fault.malformed("size of the manifest") }
         let manifestEnd = headerBytes + Int(manifestBytes)
         let start = aligned(manifestEnd, to: 64)
         guard start <= bytes.count - tailBytes else { throw Fault.malformed("size of the manifest") }
         let data = UnsafeRawBufferPointer(rebasing: bytes[start..<(bytes.count - tailBytes)])
-        let manifest = try ModelManifest(json: Data(bytes[headerBytes..<manifestEnd]))
+        let stored = UnsafeRawBufferPointer(rebasing: bytes[headerBytes..<manifestEnd])
+        guard let json = version == 1 ? Array(stored) : BlockCompression.expanded(stored, count: Int(textBytes)) else {
+            throw Fault.malformed("the manifest cannot be expanded")
+        }
+        let manifest = try ModelManifest(json: Data(json))
         let model = try manifest.model(data: data, owner: owner)
         return (model, text(of: sum))
     }
@@ -119,20 +129,25 @@ package enum ModelFile {
     }
 
     /// The bytes of the file and its digest.
-    package static func encode(_ model: Model) throws -> (data: Data, digest: String) {
+    ///
+    /// - Parameter version: 1 leaves the manifest readable.
+    package static func encode(
+        _ model: Model, version: UInt32 = ModelFile.version
+    ) throws -> (data: Data, digest: String) {
         try model.graph.validate()
         var contents = DataSection()
-        let manifest = try ModelManifest(model, into: &contents).json()
+        let json = try ModelManifest(model, into: &contents).json()
+        let manifest = version == 1 ? Array(json) : BlockCompression.compressed(Array(json))
         let start = aligned(headerBytes + manifest.count, to: 64)
         let size = aligned(start + contents.bytes.count, to: 64) + tailBytes
         var file = Data(capacity: size)
         file.append(contentsOf: magic)
         file.append(number: version)
-        file.append(number: UInt32(0))
+        file.append(number: version == 1 ? 0 : UInt32(json.count))
         file.append(number: UInt64(size))
         file.append(number: UInt64(manifest.count))
         file.append(Data(count: 32))
-        file.append(manifest)
+        file.append(contentsOf: manifest)
         file.append(Data(count: start - file.count))
         file.append(contentsOf: contents.bytes)
         file.append(Data(count: size - file.count))

@@ -89,7 +89,12 @@ struct COCOLabels {
     }
 
     /// By name, capitals aside; by order where no name fits and there are as many classes as categories.
-    func mapping(labels: [String], classCount: Int) throws -> Mapping {
+    ///
+    /// - Parameters:
+    ///   - labels: of the model; none if it has none.
+    ///   - classCount: columns of scores.
+    ///   - background: the column that stands for nothing, which a model without labels counts among its classes.
+    func mapping(labels: [String], classCount: Int, background: Int?) throws -> Mapping {
         func plain(_ name: String) -> String { name.trimmingCharacters(in: .whitespaces).lowercased() }
         let known = Dictionary(categories.map { (plain($0.name), $0.identifier) }) { first, _ in first }
         let named: [Int?] = labels.map { known[plain($0)] }
@@ -100,14 +105,17 @@ struct COCOLabels {
                 ? nil : "classes that the labels do not know are left out: \(unknown.joined(separator: ", "))"
             return Mapping(categories: named, note: note)
         }
-        let count = labels.isEmpty ? classCount : labels.count
+        let skipped = labels.isEmpty || labels.count == classCount ? background : nil
+        let columns = labels.isEmpty ? classCount : labels.count
+        let count = columns - (skipped.map { $0 < columns ? 1 : 0 } ?? 0)
         guard count == categories.count else {
             throw Failure(
                 "the model has \(count) classes and the labels \(categories.count) categories, and no name is in both: "
                     + "say the model's class names with 'model import --labels'")
         }
+        var rest = categories.map(\.identifier)[...]
         return Mapping(
-            categories: categories.map(\.identifier),
+            categories: (0..<columns).map { $0 == skipped ? nil : rest.popFirst() },
             note: "no class name is in both, so classes stand for categories in their order")
     }
 }

@@ -67,9 +67,10 @@ enum Evaluation {
         }
         let classes = network.model.labels
         let found = try detections(network, pictures.map { "\(options.folder)/\($0.file)" }, options)
-        let classCount = 1 + (found.joined().map(\.classIndex).max() ?? 0)
+        let seen = 1 + (found.joined().map(\.classIndex).max() ?? 0)
         let mapping = try labels.mapping(
-            labels: classes, classCount: classes.isEmpty ? max(classCount, labels.categories.count) : classCount)
+            labels: classes, classCount: network.classCount ?? max(seen, labels.categories.count),
+            background: network.background)
         var notes = [mapping.note].compactMap { $0 }
         if pictures.count < labels.pictures.count {
             notes.append("\(labels.pictures.count - pictures.count) labelled pictures are not in the folder")
@@ -133,6 +134,7 @@ enum Evaluation {
         }
         return QuantizationReport.Agreement(
             pictures: expected.count, detections: expected.reduce(0) { $0 + $1.count }, foundAgain: confident.recall50,
+            foundAtAnyScore: precision.recall50,
             averagePrecision: precision.summary.averagePrecision)
     }
 
@@ -233,7 +235,7 @@ extension QuantizationReport.Agreement {
     var text: String {
         """
         pictures              \(pictures), \(detections) detections of the other network
-        found again           \(Evaluation.percent(foundAgain))
+        found again           \(Evaluation.percent(foundAgain)), at any score \(Evaluation.percent(foundAtAnyScore))
         AP against them       \(Evaluation.percent(averagePrecision))
 
         """

@@ -63,7 +63,8 @@ struct ModelImportCommand: ParsableCommand {
             print(try ModelSummary(result.model, digest: result.digest, bytes: result.bytes).json())
             return
         }
-        print("\(output): \(result.bytes) bytes, \(result.sourceBytes) before, \(result.digest)")
+        let share = String(format: "%.1f %%", 100 * Double(result.bytes) / Double(max(result.sourceBytes, 1)))
+        print("\(output): \(result.bytes) bytes, \(share) of the \(result.sourceBytes) before, \(result.digest)")
         print(ModelSummary(result.model, digest: result.digest, bytes: result.bytes).text(), terminator: "")
     }
 

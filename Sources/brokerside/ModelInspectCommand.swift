@@ -136,7 +136,8 @@ struct ModelSummary: Encodable {
         }
         if let agreement = report.agreement {
             lines.append(
-                "                \(percent(agreement.foundAgain)) of \(agreement.detections) detections found again on "
+                "                \(percent(agreement.foundAgain)) of \(agreement.detections) detections found again "
+                    + "(\(percent(agreement.foundAtAnyScore)) at any score) on "
                     + "\(agreement.pictures) pictures, AP against them \(percent(agreement.averagePrecision))")
         }
         for layer in report.widerLayers {

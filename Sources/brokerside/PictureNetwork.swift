@@ -32,6 +32,21 @@ struct PictureNetwork: Sendable {
         return interpretation
     }
 
+    /// Columns of scores of a detector, where its interpretation says so.
+    var classCount: Int? {
+        func columns(_ name: String) -> Int? { outputs.first { $0.name == name }?.shape.dimensions.last }
+        switch model.interpretation {
+        case .grid(let head): return columns(head.output).map { $0 - 5 }
+        case .boxesAndScores(let head): return columns(head.scores)
+        default: return nil
+        }
+    }
+
+    /// The column of scores that stands for nothing.
+    var background: Int? {
+        if case .boxesAndScores(let head) = model.interpretation { head.backgroundClass } else { nil }
+    }
+
     /// For one thread.
     final class Worker {
         private let session: Session

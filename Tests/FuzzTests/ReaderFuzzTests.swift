@@ -76,7 +76,10 @@ import Testing
     }
 
     @Test func damagedModelFilesAreRefusedOrRead() throws {
-        let seeds = try Seeds.models().map { Array(try ModelFile.encode($0).data) }
+        // With the manifest as text and compressed.
+        let seeds = try Seeds.models().flatMap { model in
+            [Array(try ModelFile.encode(model, version: 1).data), Array(try ModelFile.encode(model).data)]
+        }
         try fuzz(seeds) { mutator, file, other in
             switch mutator.below(4) {
             case 0: return mutator.mutated(file, other: other)
