@@ -126,13 +126,13 @@ extension PlanBuilder {
         else { return false }
         let (shape, target, channels) = (graph[x].shape, target(y), row.scales.count)
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
-        let (images, pixels) = (shape[0], shape.spatialCount)
+        let (images, pixels, itemCount) = (shape[0], shape.spatialCount, shape.count)
         emit(node.name, [target, scale, zero]) { memory in
             guard let run = memory.int8Kernels.table.pointee.quantize_planes else { return {} }
             let base = memory.inputs[index].bytes.assumingMemoryBound(to: Float.self)
             let (y, scale, zero) = (memory.bytes(target), memory.floats(scale), memory.floats(zero))
             let work: Team.Work = { part, parts in
-                guard let x = base.baseAddress.map({ $0 + memory.item * shape.count }) else { return }
+                guard let x = base.baseAddress.map({ $0 + memory.item * itemCount }) else { return }
                 let share = Team.share(pixels, part, parts, unit: 64)
                 for image in 0..<images {
                     run(
