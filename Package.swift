@@ -47,6 +47,7 @@ let package = Package(
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
         library(
             "ONNX", ["ModelGraph", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
+        library("TFLite", ["ModelGraph", "Tensors"]),
         // A test counts that a run asks for no memory, which holds for optimized code only.
         .target(
             name: "Inference", dependencies: ["ModelGraph", "Tensors", "CKernels"],
@@ -61,7 +62,7 @@ let package = Package(
             "Pipeline",
             [
                 "Streaming", "Tensors", "MQTT", "Vision", "Telemetry", "Anomaly", "Alerts", "ModelGraph", "ONNX",
-                "Inference",
+                "TFLite", "Inference",
                 .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
@@ -69,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "brokerside",
             dependencies: [
-                "Pipeline", "ModelCompression", "Simulation", "Telemetry", "Anomaly", "ONNX", "Inference",
+                "Pipeline", "ModelCompression", "Simulation", "Telemetry", "Anomaly", "ONNX", "TFLite", "Inference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -86,10 +87,10 @@ let package = Package(
         tests("Telemetry", ["Telemetry", "Streaming"]),
         tests("Anomaly", ["Anomaly"]),
         tests("Alerts", ["Alerts"]),
-        tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX"]),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
+        tests("ModelGraph", ["ModelGraph", "Tensors", "ONNX", "TFLite", "Inference"]),
         tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression", "CAllocations"]),
-        tests("Fuzz", ["ModelGraph", "ONNX", "Inference", "ModelCompression", "Tensors"]),
+        tests("Fuzz", ["ModelGraph", "ONNX", "TFLite", "Inference", "ModelCompression", "Tensors"]),
         tests("Simulation", ["Simulation", "Vision"]),
         tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Benchmarks"]),
     ],

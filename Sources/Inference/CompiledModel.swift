@@ -20,6 +20,9 @@ package final class CompiledModel: Sendable {
         package let preprocessing: ImagePreprocessing
     }
 
+    /// A network for which more is needed is not meant for such a machine, or meant to do harm.
+    private static let maximumArenaBytes = 1 << 32
+
     package let inputs: [Port]
     package let outputs: [Port]
     /// The first input with preprocessing, if there is one.
@@ -43,23 +46,22 @@ package final class CompiledModel: Sendable {
     init(_ model: Model, batch: Int, kernels: FloatKernels) throws {
         precondition(batch > 0)
         try model.graph.validate()
-        let graph = Fusion.fused(model.graph)
-        var images: [ValueID: ImagePreprocessing] = [:]
-        for id in graph.inputs {
-            let value = graph[id]
-            guard let preprocessing = model.preprocessing[value.name] else { continue }
-            let channels = preprocessing.channelOrder == .gray ? 1 : 3
-            guard value.type == .float32, value.shape.rank == 4, value.shape[1] == channels,
-                preprocessing.mean.count == channels, preprocessing.scale.count == channels
-            else {
-                throw GraphError.wrongInput(
-                    name: value.name, expected: "float32 Nx\(channels)xHxW with \(channels) means and scales",
-                    actual: "\(value.type) \(value.shape)")
-            }
-            images[id] = preprocessing
-        }
+        let model = model.takingFrames()
+        var graph = QuantizationFolding.folded(Fusion.fused(model.graph.withFloatConstants()))
+        var images = try Self.images(graph, model)
         var builder = PlanBuilder(graph, images: images, kernels: kernels)
-        plan = try builder.build()
+        var plan = try builder.build()
+        if !builder.unfoldable.isEmpty {
+            graph = Fusion.fused(graph.unfolded(builder.unfoldable).withFloatConstants())
+            images = try Self.images(graph, model)
+            builder = PlanBuilder(graph, images: images, kernels: kernels)
+            plan = try builder.build()
+        }
+        guard plan.arena.byteCount <= Self.maximumArenaBytes else {
+            throw GraphError.inconsistent(
+                "the network needs \(plan.arena.byteCount >> 20) MiB, more than \(Self.maximumArenaBytes >> 20) MiB")
+        }
+        self.plan = plan
         self.batch = batch
         func port(_ id: ValueID) -> Port {
             var extents = graph[id].shape.dimensions
@@ -82,6 +84,25 @@ package final class CompiledModel: Sendable {
                     channels: graph[id].shape[1], preprocessing: $0)
             }
         }
+    }
+
+    /// The inputs that take frames.
+    private static func images(_ graph: Graph, _ model: Model) throws -> [ValueID: ImagePreprocessing] {
+        var images: [ValueID: ImagePreprocessing] = [:]
+        for id in graph.inputs {
+            let value = graph[id]
+            guard let preprocessing = model.preprocessing[value.name] else { continue }
+            let channels = preprocessing.channelOrder == .gray ? 1 : 3
+            guard value.type == .float32, value.shape.rank == 4, value.shape[1] == channels,
+                preprocessing.mean.count == channels, preprocessing.scale.count == channels
+            else {
+                throw GraphError.wrongInput(
+                    name: value.name, expected: "float32 Nx\(channels)xHxW with \(channels) means and scales",
+                    actual: "\(value.type) \(value.shape)")
+            }
+            images[id] = preprocessing
+        }
+        return images
     }
 
     /// Bytes that each session takes.

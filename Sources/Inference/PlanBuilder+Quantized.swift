@@ -197,13 +197,15 @@ extension PlanBuilder {
 
     // MARK: Conversions
 
-    /// float32 to uint8 and back. The pixels of an image input go through a table without becoming float.
+    /// float32 to uint8 and back, and between 8-bit forms. The pixels of an image input go through a table without becoming
+    /// float.
     mutating func lowerQuantize(_ node: Node) -> Bool {
+        if input(node, 0).map({ !isFloat($0) }) ?? false { return lowerQuantizedUnary(node) }
         guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
             return false
         }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
-        if lowerUniformQuantize(node, x, y) { return true }
+        if lowerPlanarQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
@@ -362,10 +364,11 @@ extension PlanBuilder {
 
     /// A function of one 8-bit number is a table.
     mutating func lowerQuantizedUnary(_ node: Node) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], uniform(x) != nil, uniform(y) != nil,
-            let from = graph[x].quantization, let to = graph[y].quantization
+        guard let x = input(node, 0), let y = node.outputs[0], let from = graph[x].quantization,
+            let to = graph[y].quantization, from.axis == nil, to.axis == nil, graph[x].type.sizeBytes == 1,
+            graph[y].type.sizeBytes == 1
         else { return false }
-        let every = Tensor([256], (0..<256).map { UInt8($0) })
+        let every = Tensor(graph[x].type, [256], Tensor([256], (0..<256).map { UInt8($0) }).buffer)
         let uniformFrom = QuantizationParameters(scale: from.scales[0], zeroPoint: from.zeroPoints[0])
         let uniformTo = QuantizationParameters(scale: to.scales[0], zeroPoint: to.zeroPoints[0])
         guard
@@ -373,7 +376,8 @@ extension PlanBuilder {
                 node.operation, [ReferenceEvaluator.dequantize(every, uniformFrom)]
             ).first, real.type == .float32
         else { return false }
-        let table = ReferenceEvaluator.quantize(real, uniformTo, to: .uint8).array(of: UInt8.self)
+        let stored = ReferenceEvaluator.quantize(real, uniformTo, to: graph[y].type)
+        let table = Tensor(.uint8, [256], stored.buffer).array(of: UInt8.self)
         let rows = Rows(graph[y].shape, layouts[y.index])
         let (source, target) = (read(x, layouts[y.index]), target(y))
         emit(node.name, [source, target]) { memory in

@@ -14,6 +14,8 @@ struct PlanBuilder {
     /// Values that lie inside of another one: the part of a concatenation that they are.
     private let parts: [ValueID: ConcatParts.Part]
     private(set) var plan = Plan()
+    /// Indices of nodes over stored numbers that there is no kernel for, and that have one for float perhaps.
+    private(set) var unfoldable = Set<Int>()
     private(set) var places: [ValueID: Place] = [:]
     private var converted: [ValueID: Place] = [:]
     private var constantPlaces: [Converted: Place] = [:]
@@ -34,13 +36,13 @@ struct PlanBuilder {
     /// - Throws: `GraphError` when an operator does not fit what it is applied to.
     mutating func build() throws -> Plan {
         addInputs()
-        for node in graph.nodes { try lower(node) }
+        for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
         addOutputs()
         plan.arena = ArenaLayout(plan.roots)
         return plan
     }
 
-    private mutating func lower(_ node: Node) throws {
+    private mutating func lower(_ node: Node, _ index: Int) throws {
         let isDone =
             switch node.operation {
             case .convolution(let convolution):
@@ -71,7 +73,9 @@ struct PlanBuilder {
             case .reinterpret: lowerReinterpret(node)
             default: false
             }
-        if !isDone { try lowerToReference(node) }
+        if isDone { return }
+        if graph.isUnfoldable(node) { unfoldable.insert(index) }
+        try lowerToReference(node)
     }
 
     // MARK: Memory

@@ -6,7 +6,15 @@ package struct GraphBuilder: Sendable {
     /// A folded result may be this large, or as large as what it is made of: chains of shapes and reordered weights are
     /// folded, a few numbers that expand to a map are left to the one who runs the graph.
     private static let maximumFoldedBytes = 1 << 20
+    /// What folded results may take together, beside a multiple of what the file holds; then only small ones are folded.
+    private static let foldingBudgetBytes = 1 << 26
+    private static let foldingBudgetFactor = 4
+    private static let smallBytes = 1 << 12
+    /// Products that one folded node may sum up.
+    private static let maximumFoldedProducts = 1 << 27
 
+    private var foldedBytes = 0
+    private var constantBytes = 0
     package private(set) var graph = Graph()
 
     package init() {}
@@ -22,7 +30,21 @@ package struct GraphBuilder: Sendable {
 
     package mutating func addConstant(
         _ name: String, _ tensor: Tensor, quantization: QuantizationParameters? = nil
-    ) -> ValueID { graph.addConstant(name, tensor, quantization: quantization) }
+    ) -> ValueID {
+        constantBytes += tensor.count * tensor.type.sizeBytes
+        return graph.addConstant(name, tensor, quantization: quantization)
+    }
+
+    private var budgetBytes: Int { Self.foldingBudgetBytes + Self.foldingBudgetFactor * constantBytes - foldedBytes }
+
+    /// Announces a constant that is not in the file but computed by the importer.
+    ///
+    /// - Throws: `GraphError.inconsistent` when such constants take too much memory.
+    package mutating func spend(bytes: Int) throws {
+        guard bytes <= budgetBytes else { throw GraphError.inconsistent("computed constants take too much memory") }
+        // Added to the constants later, it must not widen the budget.
+        foldedBytes += bytes * (1 + Self.foldingBudgetFactor)
+    }
 
     package func value(_ id: ValueID) -> Value { graph[id] }
 
@@ -78,14 +100,40 @@ package struct GraphBuilder: Sendable {
         return result
     }
 
-    package mutating func rename(_ id: ValueID, _ name: String) { graph[id].name = name }
-
     /// The graph with these outputs, without what they do not need. Inputs stay even when unused.
     package func finish(outputs: [ValueID]) throws -> Graph {
         var result = graph
         result.outputs = outputs
         result.removeUnused()
         try result.validate()
+        return result
+    }
+
+    /// The graph with outputs of the given names, each a value of its own: two may be the same value, or an input.
+    package mutating func finish(named outputs: [(name: String, id: ValueID)]) throws -> Graph {
+        var taken = Set<ValueID>(graph.inputs)
+        var named: [ValueID] = []
+        for (name, output) in outputs {
+            var id = output
+            if graph[id].name != name {
+                if taken.contains(id) || graph.constants[id] != nil {
+                    id = copy(id, name: name)
+                } else {
+                    graph[id].name = name
+                }
+            }
+            taken.insert(id)
+            named.append(id)
+        }
+        return try finish(outputs: named)
+    }
+
+    /// The same numbers as a value of their own.
+    private mutating func copy(_ id: ValueID, name: String) -> ValueID {
+        let value = graph[id]
+        let result = graph.addValue(
+            Value(name: name, type: value.type, shape: value.shape, quantization: value.quantization))
+        graph.nodes.append(Node(name, .reshape(value.shape), inputs: [id], outputs: [result]))
         return result
     }
 
@@ -103,7 +151,7 @@ package struct GraphBuilder: Sendable {
         return (first.type, quantization)
     }
 
-    private func fold(_ operation: Operator, _ inputs: [ValueID?]) throws -> [Tensor]? {
+    private mutating func fold(_ operation: Operator, _ inputs: [ValueID?]) throws -> [Tensor]? {
         let tensors = inputs.map { $0.flatMap { graph.constants[$0] } }
         guard zip(inputs, tensors).allSatisfy({ $0 == nil || $1 != nil }) else { return nil }
         switch operation {
@@ -112,9 +160,34 @@ package struct GraphBuilder: Sendable {
             let types = try operation.outputTypes(tensors.map { $0.map { TensorType($0.type, $0.shape) } })
             let read = tensors.reduce(0) { $0 + ($1.map { $0.count * $0.type.sizeBytes } ?? 0) }
             let written = types.reduce(0) { $0 + $1.shape.count * $1.type.sizeBytes }
-            guard written <= max(read, Self.maximumFoldedBytes) else { return nil }
+            guard written <= max(read, Self.maximumFoldedBytes),
+                written <= Self.smallBytes || written <= budgetBytes,
+                Self.products(operation, tensors, types[0].shape) <= Self.maximumFoldedProducts
+            else { return nil }
+            foldedBytes += written
         }
         return try ReferenceEvaluator.evaluate(operation, tensors)
+    }
+}
+
+extension GraphBuilder {
+    /// How many products an operator sums up; zero for those that do not.
+    private static func products(_ operation: Operator, _ tensors: [Tensor?], _ result: Shape) -> Int {
+        switch operation {
+        case .convolution, .convolutionInteger, .transposedConvolution:
+            guard tensors.count > 1, let weight = tensors[1], weight.shape.rank > 0 else { return 0 }
+            return result.count.multipliedReportingOverflow(by: weight.count / max(weight.shape[0], 1)).partialValue
+        case .matMul, .matMulInteger, .gemm:
+            guard let a = tensors.first.flatMap({ $0 }) else { return 0 }
+            let inner = a.shape.dimensions.max() ?? 1
+            return result.count.multipliedReportingOverflow(by: inner).partialValue
+        case .recurrent:
+            guard tensors.count > 2, let x = tensors[0], let weights = tensors[1], let recurrence = tensors[2] else {
+                return 0
+            }
+            return x.count.multipliedReportingOverflow(by: weights.count + recurrence.count).partialValue
+        default: return 0
+        }
     }
 }
 

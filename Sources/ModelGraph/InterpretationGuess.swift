@@ -10,7 +10,9 @@ import Tensors
 /// | YOLOX grid | one [N, cells, 5 + classes]; cells over strides 8, 16, 32 (and 64) of the input | BGR, letterbox at the top left with 114, pixel values as they are |
 /// | heads per stride, as YuNet | `cls_S` [N, cells, classes], `obj_S` [N, cells, 1], `bbox_S` [N, cells, 4] per stride S | BGR, letterbox, pixel values as they are |
 /// | SSD with decoded boxes | [N, boxes, 4] and [N, boxes, classes], nothing else | RGB, stretched, (pixel - 127) / 128 |
-/// | classification | one [N, classes] | RGB, stretched, mean and deviation of ImageNet (gray: pixel / 255) |
+/// | classification | one [N, classes] | RGB, stretched, mean and deviation of ImageNet (gray: pixel / 255; channels last: pixel / 255) |
+///
+/// Images may have channels last, [N, H, W, 1 or 3]. Quantized inputs store pixels as they are.
 ///
 /// These are the conventions of the training code that such files come from (YOLOX 0.1.1 and later, OpenCV's face detector,
 /// Ultra-Light face detectors, torchvision). They are guesses: whoever imports a network can say otherwise.
@@ -21,25 +23,59 @@ package enum InterpretationGuess {
         if model.interpretation == nil { model.interpretation = interpretation(of: model.graph) }
         guard model.preprocessing.isEmpty, let interpretation = model.interpretation else { return }
         let value = model.graph[image]
-        model.preprocessing[value.name] = preprocessing(for: interpretation, channels: value.shape[1])
+        let channels = channels(of: value.shape)
+        if let quantization = value.quantization {
+            model.preprocessing[value.name] = preprocessing(storedAs: value.type, quantization, channels: channels)
+        } else {
+            var frames = preprocessing(for: interpretation, channels: channels)
+            if hasChannelsLast(value.shape), case .classification = interpretation {
+                frames.mean = [Float](repeating: 0, count: channels)
+                frames.scale = [Float](repeating: 1 / 255, count: channels)
+            }
+            model.preprocessing[value.name] = frames
+        }
     }
 
     /// The only input, if frames fit into it.
     package static func imageInput(of graph: Graph) -> ValueID? {
         let images = graph.inputs.filter {
             let value = graph[$0]
-            return value.shape.rank == 4 && (value.shape[1] == 1 || value.shape[1] == 3) && value.shape[2] > 1
-                && value.shape[3] > 1 && (value.meant.type == .float32 || value.type == .uint8)
+            guard value.shape.rank == 4 else { return false }
+            let (channels, size) = (channels(of: value.shape), imageSize(of: value.shape))
+            return (channels == 1 || channels == 3) && size.height > 1 && size.width > 1
+                && (value.meant.type == .float32 || value.type == .uint8)
         }
         return graph.inputs.count == 1 ? images.first : nil
     }
 
+    /// Whether a shape of four axes is that of images with channels last; those with channels second have precedence.
+    package static func hasChannelsLast(_ shape: Shape) -> Bool {
+        shape[1] != 1 && shape[1] != 3 && (shape[3] == 1 || shape[3] == 3)
+    }
+
+    package static func channels(of shape: Shape) -> Int { hasChannelsLast(shape) ? shape[3] : shape[1] }
+
+    private static func imageSize(of shape: Shape) -> (height: Int, width: Int) {
+        hasChannelsLast(shape) ? (shape[1], shape[2]) : (shape[2], shape[3])
+    }
+
     package static func interpretation(of graph: Graph) -> OutputInterpretation? {
         guard let image = imageInput(of: graph) else { return nil }
-        let (height, width) = (graph[image].shape[2], graph[image].shape[3])
+        let (height, width) = imageSize(of: graph[image].shape)
         func cells(_ stride: Int) -> Int { (height / stride) * (width / stride) }
         return levels(graph, cells: cells).map { .anchorFree($0) } ?? grid(graph, cells: cells).map { .grid($0) }
             ?? boxesAndScores(graph).map { .boxesAndScores($0) } ?? classification(graph).map { .classification($0) }
+    }
+
+    /// Pixels become what is stored, less 128 for `int8`: so do the tools that make such networks.
+    private static func preprocessing(
+        storedAs type: ElementType, _ quantization: QuantizationParameters, channels: Int
+    ) -> ImagePreprocessing {
+        let zero = Float(quantization.zeroPoints[0]) + (type == .int8 ? 128 : 0)
+        return ImagePreprocessing(
+            channelOrder: channels == 1 ? .gray : .rgb, fit: .stretch, padding: 0,
+            mean: [Float](repeating: zero, count: channels),
+            scale: [Float](repeating: quantization.scales[0], count: channels))
     }
 
     private static func preprocessing(for interpretation: OutputInterpretation, channels: Int) -> ImagePreprocessing {

@@ -336,7 +336,8 @@ extension Model {
             let shape = graph[id].shape
             let channels = preprocessing.channelOrder == .gray ? 1 : 3
             try require(
-                shape.rank == 4 && shape[1] == channels, "input \(name) of shape \(shape) cannot take such images")
+                shape.rank == 4 && InterpretationGuess.channels(of: shape) == channels,
+                "input \(name) of shape \(shape) cannot take such images")
             try require(
                 preprocessing.mean.count == channels && preprocessing.scale.count == channels,
                 "preprocessing of \(name) needs \(channels) means and scales")

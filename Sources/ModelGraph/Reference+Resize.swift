@@ -31,7 +31,10 @@ extension Resize {
 
     /// Position in the input that an output position comes from (ONNX `coordinate_transformation_mode`).
     private func coordinate(_ position: Int, axis: Int, extent: Int) -> Double {
-        let (x, scale, length) = (Double(position), Double(scales[axis]), Double(extent))
+        let (x, length) = (Double(position), Double(extent))
+        // A factor that was rounded to float32 is meant as the ratio of the extents: positions half way depend on it.
+        let (ratio, given) = (Double(sizes[axis]) / length, Double(scales[axis]))
+        let scale = abs(ratio - given) <= given * 1e-6 ? ratio : given
         // The extent before rounding, as the specification has it.
         let resized = scale * length
         switch coordinates {

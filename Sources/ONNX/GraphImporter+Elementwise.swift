@@ -15,7 +15,9 @@ extension GraphImporter {
             return [x]
         case .clip: return try addClip(node)
         case .cast:
-            guard let code = node.int("to"), let element = Int32(exactly: code).flatMap(ONNXElement.init) else {
+            guard let code = node.int("to"), let element = Int32(exactly: code).flatMap(ONNXElement.init),
+                !element.isPacked
+            else {
                 throw Unsupported("a cast to element type \(node.int("to") ?? 0)")
             }
             return try addCast(node, to: element.type)

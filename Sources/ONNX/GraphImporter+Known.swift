@@ -13,7 +13,10 @@ extension GraphImporter {
             let extents = shape.dimensions[start..<max(start, end)].map(Int64.init)
             return [constant(node, Tensor([extents.count], extents))]
         case .size: return [constant(node, Tensor([], [Int64(shape(try node.input(0)).count)]))]
-        case .constant: return [constant(node, try constantTensor(node))]
+        case .constant:
+            let id = constant(node, try constantTensor(node))
+            if let proto = node.tensor("value") { note(id, proto) }
+            return [id]
         case .constantOfShape:
             let dimensions = try integers(node, 0)
             guard dimensions.allSatisfy({ $0 >= 0 }) else { throw Unsupported("a negative extent") }
@@ -23,7 +26,9 @@ extension GraphImporter {
             let single = constant(node, element.reshaped(to: [1]))
             guard dimensions.isEmpty else { return try add(node, operation, [single]) }
             return [try step(node, .reshape([]), [single])]
-        case .range: return [constant(node, try range(node))]
+        case .range:
+            let tensor = try range(node)
+            return [constant(node, tensor)]
         case .ifOperator: return try addIf(node)
         default: preconditionFailure("\(kind) is not known at import")
         }
@@ -38,7 +43,7 @@ extension GraphImporter {
         throw Unsupported("a constant that is neither a tensor nor numbers")
     }
 
-    private func range(_ node: NodeReader) throws -> Tensor {
+    private mutating func range(_ node: NodeReader) throws -> Tensor {
         let tensors = try (0..<3).map { try constant(node, $0) }
         let type = tensors[0].type
         guard tensors.allSatisfy({ $0.count == 1 && $0.type == type }) else {
@@ -48,7 +53,8 @@ extension GraphImporter {
             try ReferenceEvaluator.evaluate(.cast(to: .float64), [$0])[0].array(of: Double.self)[0]
         }
         let steps = ((bounds[1] - bounds[0]) / bounds[2]).rounded(.up)
-        guard steps.isFinite, steps <= Double(1 << 28) else { throw Unsupported("a range of \(steps) elements") }
+        guard steps.isFinite, steps <= Double(1 << 22) else { throw Unsupported("a range of \(steps) elements") }
+        try builder.spend(bytes: Int(max(steps, 0)) * MemoryLayout<Double>.size)
         // Each element is start + index * delta, as the specification defines it.
         let values = (0..<Int(max(steps, 0))).map { bounds[0] + Double($0) * bounds[2] }
         return try ReferenceEvaluator.evaluate(.cast(to: type), [Tensor([values.count], values)])[0]
@@ -86,7 +92,9 @@ extension GraphImporter {
         try importBody(graph)
         let outputs = graph.output.map { scope[$0.name] ?? nil }
         if outputs.contains(where: { $0 == nil }) {
-            if unsupported.count > faults { throw Unsupported("a node in a branch is not supported") }
+            if unsupported.count > faults {
+                throw Unsupported("a node in a branch is not supported", needsConstants: true)
+            }
             throw ImportError.malformed("a branch of an If has an output that is never computed")
         }
         return outputs

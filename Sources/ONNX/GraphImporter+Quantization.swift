@@ -57,6 +57,14 @@ extension GraphImporter {
             guard !isOld || axis == rank - 1 else { throw Unsupported("axes that count as one") }
             return try add(node, .softmax(axis: axis), [x], scale: 3, zeroPoint: 4)
         case .qGemm: return try addQGemm(node)
+        case .qLinearWhere:
+            let a = try quantized(node, 1, scale: 2, zeroPoint: 3)
+            let b = try quantized(node, 4, scale: 5, zeroPoint: 6)
+            return try add(node, .select, [try node.input(0), a, b], scale: 7, zeroPoint: 8)
+        case .dynamicQuantizeMatMul: return try addDynamicQuantizeMatMul(node)
+        case .matMulIntegerToFloat: return try addMatMulIntegerToFloat(node)
+        case .dynamicQuantizeLSTM: return try addDynamicQuantizeLSTM(node)
+        case .fusedConv: return try addFusedConvolution(node)
         default: preconditionFailure("\(kind) is not about quantization")
         }
     }
@@ -134,19 +142,21 @@ extension GraphImporter {
     }
 
     private mutating func addQuantize(_ node: NodeReader) throws -> [ValueID?] {
-        if node.int("block_size", default: 0) != 0 { throw Unsupported("quantization in blocks") }
         let x = try node.input(0)
         let type: ElementType
         if let zero = node.optionalInput(2) {
+            if packed.contains(zero) { throw Unsupported("quantization to 4 bits") }
             type = value(zero).type
         } else {
             let code = node.int("output_dtype", default: 0)
-            guard let element = code == 0 ? .uint8 : Int32(exactly: code).flatMap(ONNXElement.init) else {
+            guard let element = code == 0 ? .uint8 : Int32(exactly: code).flatMap(ONNXElement.init), !element.isPacked
+            else {
                 throw Unsupported("output_dtype = \(code)")
             }
             type = element.type
         }
         guard [.uint8, .int8, .uint16, .int16].contains(type) else { throw Unsupported("quantization to \(type)") }
+        if needsFormula(node) { return try addQuantizeFormula(node, to: type) }
         let quantization = try parameters(
             node, scale: 1, zeroPoint: 2, axis: try channelAxis(node, rank: shape(x).rank))
         guard quantization.scales.count == 1 || quantization.axis != nil else {
@@ -162,8 +172,8 @@ extension GraphImporter {
     }
 
     private mutating func addDequantize(_ node: NodeReader) throws -> [ValueID?] {
-        if node.int("block_size", default: 0) != 0 { throw Unsupported("quantization in blocks") }
         let x = try node.input(0)
+        if needsFormula(node) { return try addDequantizeFormula(node) }
         // Constants keep their integers: what reads them works on the numbers that they stand for.
         let quantization = try parameters(
             node, scale: 1, zeroPoint: 2, axis: try channelAxis(node, rank: shape(x).rank))
@@ -199,7 +209,10 @@ extension GraphImporter {
         let a = try quantized(node, 0, scale: 1, zeroPoint: 2)
         let b = try quantized(node, 3, scale: 4, zeroPoint: 5, axis: gemm.transposesB ? 0 : 1)
         var inputs: [ValueID?] = [a, b]
-        if let bias = node.optionalInput(6) {
+        if var bias = node.optionalInput(6) {
+            if shape(bias).rank == 2 && shape(bias)[0] == 1 {
+                bias = try step(node, .reshape([shape(bias)[1]]), [bias])
+            }
             // The bias is added to the sums before alpha applies.
             guard gemm.alpha == 1, shape(bias).rank == 1 || shape(bias).count == 1 else {
                 throw Unsupported("a bias of shape \(shape(bias)) with alpha \(gemm.alpha)")

@@ -14,6 +14,10 @@ struct GraphImporter {
     var scope: [String: ValueID?] = [:]
     var unsupported: [ImportError.UnsupportedNode] = []
     var depth = 0
+    /// Why constants could not be read, by name.
+    private var unreadable: [String: String] = [:]
+    /// Constants whose elements have 4 bits in the file.
+    var packed = Set<ValueID>()
 
     init(decoder: TensorDecoder, versions: [String: Int]) {
         self.decoder = decoder
@@ -32,10 +36,21 @@ struct GraphImporter {
 
     private mutating func importInitializer(_ proto: ONNXTensorProto) throws {
         do {
-            scope[proto.name] = .some(builder.addConstant(proto.name, try decoder.decode(proto)))
+            let id = builder.addConstant(proto.name, try decoder.decode(proto))
+            note(id, proto)
+            scope[proto.name] = .some(id)
+        } catch let error as Unsupported {
+            // Whoever reads it is not supported either.
+            unreadable[proto.name] = error.reason
+            scope[proto.name] = .some(nil)
         } catch let error as GraphError {
             throw ImportError.malformed("tensor \(proto.name): \(error)")
         }
+    }
+
+    /// Remembers that a constant has 4-bit elements.
+    mutating func note(_ id: ValueID, _ proto: ONNXTensorProto) {
+        if ONNXElement(rawValue: proto.dataType)?.isPacked ?? false { packed.insert(id) }
     }
 
     /// Outputs of the main graph. Throws what could not be imported, all of it together.
@@ -120,6 +135,10 @@ struct GraphImporter {
                 throw ImportError.malformed("node \(name) reads \(input), which is nowhere computed")
             }
             guard let id = entry else {
+                if let reason = unreadable[input] {
+                    give(up: proto, name, operation, Unsupported(reason))
+                    return
+                }
                 // What it needs could not be imported; that has been noted.
                 for output in proto.output where !output.isEmpty { scope[output] = .some(nil) }
                 return

@@ -2,17 +2,6 @@
 import ModelGraph
 import Tensors
 
-/// What a node lacks to be imported.
-struct Unsupported: Error {
-    let reason: String
-    var needsConstants = false
-
-    init(_ reason: String, needsConstants: Bool = false) {
-        self.reason = reason
-        self.needsConstants = needsConstants
-    }
-}
-
 /// A node of the file with its inputs resolved to values of the graph.
 struct NodeReader {
     let proto: ONNXNodeProto
@@ -35,6 +24,11 @@ struct NodeReader {
     }
 
     var operation: String { proto.opType }
+
+    /// The same node with other inputs.
+    func with(inputs: [ValueID?]) throws -> NodeReader {
+        try NodeReader(proto, name: name, version: version, inputs: inputs)
+    }
 
     func has(_ attribute: String) -> Bool { attributes[attribute] != nil }
 

@@ -68,7 +68,9 @@ package struct ONNXFile {
         do {
             try importer.importBody(proto.graph)
             let outputs = try importer.outputs(proto.graph)
-            var model = Model(name: name, graph: try finish(&importer, outputs))
+            let named = zip(proto.graph.output, outputs).map { (name: $0.name, id: $1) }
+            let graph = QuantizationFolding.folded(try importer.builder.finish(named: named))
+            var model = Model(name: name, graph: graph)
             InterpretationGuess.complete(&model)
             return model
         } catch let error as GraphError {
@@ -122,7 +124,8 @@ package struct ONNXFile {
                 importer.scope[input.name] = .some(importer.builder.addConstant(input.name, tensor))
                 continue
             }
-            guard case .tensorType(let type)? = input.type.value, let element = ONNXElement(rawValue: type.elemType)
+            guard case .tensorType(let type)? = input.type.value, let element = ONNXElement(rawValue: type.elemType),
+                !element.isPacked
             else {
                 throw ImportError.malformed("input \(input.name) is not a tensor of a supported element type")
             }
@@ -148,26 +151,5 @@ package struct ONNXFile {
             dimensions.append(extent)
         }
         return Shape(dimensions)
-    }
-
-    /// Gives the outputs their names, each a value of its own: two may be the same value, or an input.
-    private func finish(_ importer: inout GraphImporter, _ outputs: [ValueID]) throws -> Graph {
-        var taken = Set<ValueID>(importer.builder.graph.inputs)
-        var named: [ValueID] = []
-        for (output, proto) in zip(outputs, proto.graph.output) {
-            var id = output
-            if importer.builder.value(id).name != proto.name {
-                if taken.contains(id) || importer.builder.constant(id) != nil {
-                    let shape = importer.builder.value(id).shape
-                    let copies = try importer.builder.add(proto.name, .reshape(shape), [id], outputs: [proto.name])
-                    if let first = copies.first, let copy = first { id = copy }
-                } else {
-                    importer.builder.rename(id, proto.name)
-                }
-            }
-            taken.insert(id)
-            named.append(id)
-        }
-        return try importer.builder.finish(outputs: named)
     }
 }

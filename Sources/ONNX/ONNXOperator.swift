@@ -155,6 +155,11 @@ enum ONNXOperator: String, CaseIterable {
     case qLinearGlobalAveragePool = "com.microsoft.QLinearGlobalAveragePool"
     case qLinearSoftmax = "com.microsoft.QLinearSoftmax"
     case qGemm = "com.microsoft.QGemm"
+    case qLinearWhere = "com.microsoft.QLinearWhere"
+    case dynamicQuantizeMatMul = "com.microsoft.DynamicQuantizeMatMul"
+    case matMulIntegerToFloat = "com.microsoft.MatMulIntegerToFloat"
+    case dynamicQuantizeLSTM = "com.microsoft.DynamicQuantizeLSTM"
+    case fusedConv = "com.microsoft.FusedConv"
 }
 
 extension GraphImporter {
@@ -186,7 +191,8 @@ extension GraphImporter {
         case .quantizeLinear, .dequantizeLinear, .dynamicQuantizeLinear, .qLinearConv, .qLinearMatMul, .convInteger,
             .matMulInteger, .microsoftQuantizeLinear, .microsoftDequantizeLinear, .qLinearAdd, .qLinearMul,
             .qLinearConcat, .qLinearSigmoid, .qLinearLeakyRelu, .qLinearAveragePool, .qLinearGlobalAveragePool,
-            .qLinearSoftmax, .qGemm:
+            .qLinearSoftmax, .qGemm, .qLinearWhere, .dynamicQuantizeMatMul, .matMulIntegerToFloat, .dynamicQuantizeLSTM,
+            .fusedConv:
             return try addQuantized(kind, node)
         }
     }

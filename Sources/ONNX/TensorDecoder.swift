@@ -10,8 +10,8 @@ import Tensors
 
 /// Turns tensors of an ONNX file into tensors.
 ///
-/// Half precision (`FLOAT16`, `BFLOAT16`) becomes `float32`, `UINT32` and `UINT64` become `int64`: the graph has none of
-/// them.
+/// Half precision (`FLOAT16`, `BFLOAT16`) becomes `float32`, `UINT32` and `UINT64` become `int64`, 4-bit integers 8-bit ones:
+/// the graph has none of them.
 struct TensorDecoder {
     /// Folder of the ONNX file; external data may stand there and nowhere else. Nil when the model came from memory.
     let folder: String?
@@ -19,8 +19,7 @@ struct TensorDecoder {
     func decode(_ proto: ONNXTensorProto) throws -> Tensor {
         let shape = try Self.shape(proto)
         guard let source = ONNXElement(rawValue: proto.dataType) else {
-            throw ImportError.malformed(
-                "tensor \(proto.name) has the element type \(proto.dataType), which is not supported")
+            throw Unsupported("tensor \(proto.name) has the element type \(proto.dataType), which is not supported")
         }
         try TensorType(source.type, shape).checked()
         if proto.dataLocation == 1 {
@@ -40,22 +39,31 @@ struct TensorDecoder {
     }
 
     private func decode(raw: Data, _ source: ONNXElement, _ shape: Shape, _ name: String) throws -> Tensor {
-        guard raw.count == shape.count * source.sizeBytes else {
-            throw ImportError.malformed(
-                "tensor \(name) has \(raw.count) bytes, its shape \(shape) needs \(shape.count * source.sizeBytes)")
+        let needed = source.isPacked ? (shape.count + 1) / 2 : shape.count * source.sizeBytes
+        guard raw.count == needed else {
+            throw ImportError.malformed("tensor \(name) has \(raw.count) bytes, its shape \(shape) needs \(needed)")
         }
         let tensor = Tensor(source.type, shape)
         raw.withUnsafeBytes { bytes in
             switch source {
-            case .float16: widen(bytes, UInt16.self, tensor) { Self.float(half: $0) }
+            case .float16: widen(bytes, UInt16.self, tensor) { Float(half: $0) }
             case .bfloat16: widen(bytes, UInt16.self, tensor) { Float(bitPattern: UInt32($0) << 16) }
             case .uint32: widen(bytes, UInt32.self, tensor) { Int64($0) }
             case .uint64: widen(bytes, UInt64.self, tensor) { Int64(clamping: $0) }
             case .bool: widen(bytes, UInt8.self, tensor) { $0 != 0 }
+            case .uint4, .int4: unpack(bytes, isSigned: source == .int4, tensor)
             default: tensor.buffer.bytes.copyMemory(from: bytes)
             }
         }
         return tensor
+    }
+
+    /// Two elements per byte, the first one in the lower half.
+    private func unpack(_ bytes: UnsafeRawBufferPointer, isSigned: Bool, _ tensor: Tensor) {
+        for index in 0..<tensor.count {
+            let bits = bytes[index / 2] >> (index % 2 == 0 ? 0 : 4) & 0x0f
+            tensor.buffer.bytes[index] = isSigned && bits & 0x08 != 0 ? bits | 0xf0 : bits
+        }
     }
 
     private func widen<Source: FixedWidthInteger, Element: TensorElement>(
@@ -87,20 +95,11 @@ struct TensorDecoder {
         case .int32: try tensor(proto.int32Data) { $0 }
         case .int64: try tensor(proto.int64Data) { $0 }
         case .bool: try tensor(proto.int32Data) { $0 != 0 }
-        case .float16: try tensor(proto.int32Data) { Self.float(half: UInt16(truncatingIfNeeded: $0)) }
+        case .float16: try tensor(proto.int32Data) { Float(half: UInt16(truncatingIfNeeded: $0)) }
         case .bfloat16: try tensor(proto.int32Data) { Float(bitPattern: UInt32(truncatingIfNeeded: $0) << 16) }
         case .uint32, .uint64: try tensor(proto.uint64Data) { Int64(clamping: $0) }
-        }
-    }
-
-    /// IEEE 754 binary16, without the `Float16` type, which Swift has not on every platform.
-    static func float(half: UInt16) -> Float {
-        let sign: Float = half & 0x8000 == 0 ? 1 : -1
-        let (exponent, fraction) = (Int(half >> 10 & 0x1f), Float(half & 0x3ff))
-        switch exponent {
-        case 0: return sign * Float(sign: .plus, exponent: -24, significand: fraction)
-        case 31: return fraction == 0 ? sign * .infinity : .nan
-        default: return sign * Float(sign: .plus, exponent: exponent - 25, significand: 1024 + fraction)
+        case .uint4, .int4:
+            try decode(raw: Data(proto.int32Data.map { UInt8(truncatingIfNeeded: $0) }), source, shape, proto.name)
         }
     }
 
@@ -149,14 +148,19 @@ enum ONNXElement: Int32 {
     case uint32 = 12
     case uint64 = 13
     case bfloat16 = 16
+    case uint4 = 21
+    case int4 = 22
+
+    /// Whether two elements share a byte.
+    var isPacked: Bool { self == .uint4 || self == .int4 }
 
     /// What it becomes in the graph.
     var type: ElementType {
         switch self {
         case .float32, .float16, .bfloat16: .float32
         case .float64: .float64
-        case .uint8: .uint8
-        case .int8: .int8
+        case .uint8, .uint4: .uint8
+        case .int8, .int4: .int8
         case .uint16: .uint16
         case .int16: .int16
         case .int32: .int32
@@ -168,7 +172,7 @@ enum ONNXElement: Int32 {
     /// In the file.
     var sizeBytes: Int {
         switch self {
-        case .uint8, .int8, .bool: 1
+        case .uint8, .int8, .bool, .uint4, .int4: 1
         case .uint16, .int16, .float16, .bfloat16: 2
         case .float32, .int32, .uint32: 4
         case .float64, .int64, .uint64: 8

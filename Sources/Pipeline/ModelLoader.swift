@@ -4,15 +4,17 @@ import Crypto
 import Foundation
 import ModelGraph
 import ONNX
+import TFLite
 import Tensors
 
-/// Reads a model file of either kind, told apart by its name.
+/// Reads a model file of any kind, told apart by its name.
 package enum ModelLoader {
-    /// - Parameter shapes: of inputs with dynamic extents, by name; ONNX only.
+    /// - Parameter shapes: of inputs with dynamic extents, by name; not of a .bsm file.
     package static func load(path: String, shapes: [String: Shape] = [:]) throws -> Model {
         if path.lowercased().hasSuffix(".onnx") {
             return try ONNXFile(path: path).model(ONNXFile.Options(shapes: shapes))
         }
+        if path.lowercased().hasSuffix(".tflite") { return try TFLiteFile(path: path).model(shapes: shapes) }
         return try ModelFile.read(path)
     }
 

@@ -8,13 +8,13 @@ import Tensors
 
 struct ModelImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Turn an ONNX file into a model file.",
+        commandName: "import", abstract: "Turn an ONNX or TensorFlow Lite file into a model file.",
         discussion: """
             What frames become and what outputs mean is guessed where the network is of a known family; 'model inspect' \
             shows it, the options here say otherwise. With --calibrate the model is quantized to 8 bits.
             """)
 
-    @Argument(help: ArgumentHelp("The network, an .onnx file.", valueName: "file.onnx"))
+    @Argument(help: ArgumentHelp("The network, an .onnx or .tflite file.", valueName: "file"))
     var source: String
 
     @Option(help: ArgumentHelp("The model file to write.", valueName: "file.bsm"))
@@ -88,7 +88,10 @@ struct ModelImportCommand: ParsableCommand {
         if let interpretation { model.interpretation = try readInterpretation(interpretation) }
         try frames.apply(to: &model)
         try model.validate()
-        if let calibrate { model = try quantized(model, CalibrationFolder(path: calibrate).examples(for: model)) }
+        if let calibrate {
+            model = model.takingFrames()
+            model = try quantized(model, CalibrationFolder(path: calibrate).examples(for: model))
+        }
         let digest = try ModelFile.write(model, output)
         func size(_ path: String) -> Int {
             (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int).flatMap { $0 } ?? 0
@@ -167,7 +170,7 @@ struct PreprocessingOptions: ParsableArguments {
             throw Failure("the network has not one input that takes images, so nothing can be said about frames")
         }
         let value = model.graph[input]
-        let count = value.shape[1]
+        let count = InterpretationGuess.channels(of: value.shape)
         var result =
             model.preprocessing[value.name]
             ?? ImagePreprocessing(

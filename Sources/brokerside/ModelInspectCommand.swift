@@ -8,10 +8,12 @@ struct ModelInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Show what is known of a network.")
 
-    @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The network, a .bsm, .onnx or .tflite file.", valueName: "model"))
     var model: String
 
-    @Option(help: ArgumentHelp("Shape of an input of an ONNX file. Repeat for each.", valueName: "name=1x3x320x320"))
+    @Option(
+        help: ArgumentHelp(
+            "Shape of an input of an .onnx or .tflite file. Repeat for each.", valueName: "name=1x3x320x320"))
     var shape: [Assignment] = []
 
     @Flag(help: "Print JSON.")
@@ -25,7 +27,7 @@ struct ModelInspectCommand: ParsableCommand {
         let summary = try reported {
             let source = ModelSource(path: model)
             let bytes = try FileManager.default.attributesOfItem(atPath: model)[.size] as? Int ?? 0
-            if source.isONNX { return ModelSummary(try source.load(shapes: shapes), digest: nil, bytes: bytes) }
+            if source.isForeign { return ModelSummary(try source.load(shapes: shapes), digest: nil, bytes: bytes) }
             let (model, digest) = try ModelFile.readWithDigest(model)
             return ModelSummary(model, digest: digest, bytes: bytes)
         }

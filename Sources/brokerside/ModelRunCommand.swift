@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Inference
 import ModelGraph
-import ONNX
 import Tensors
 
 struct ModelRunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run a network on NumPy arrays.",
-        discussion: "Open extents of an ONNX file are taken from the inputs.")
+        discussion: "Open extents of an .onnx or .tflite file are taken from the inputs.")
 
-    @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The network, a .bsm, .onnx or .tflite file.", valueName: "model"))
     var model: String
 
     @Option(help: ArgumentHelp("An input. Repeat for each.", valueName: "name=file.npy"))
@@ -35,9 +35,25 @@ struct ModelRunCommand: ParsableCommand {
         }
     }
 
+    /// Runs the network as a session does, on the tensors that its file declares: frames are not involved.
     private func evaluate(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
-        let graph = try ModelSource(path: model).load(for: inputs).graph
-        let known = graph.inputs.map { graph[$0].name }
-        return try ReferenceEvaluator(graph).run(inputs.filter { known.contains($0.key) })
+        var model = try ModelSource(path: model).load(for: inputs)
+        model.preprocessing = [:]
+        let session = try CompiledModel(model).makeSession()
+        for (index, port) in session.model.inputs.enumerated() {
+            guard let tensor = inputs[port.name] else {
+                throw GraphError.wrongInput(
+                    name: port.name, expected: "\(port.type) \(port.shape)", actual: "missing; give --input")
+            }
+            guard tensor.type == port.type, tensor.shape == port.shape else {
+                throw GraphError.wrongInput(
+                    name: port.name, expected: "\(port.type) \(port.shape)", actual: "\(tensor.type) \(tensor.shape)")
+            }
+            session.inputBytes(index).copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: tensor.buffer.bytes.prefix(session.inputBytes(index).count)))
+        }
+        try session.run()
+        let outputs = session.model.outputs.enumerated().map { ($1.name, session.outputTensor($0)) }
+        return Dictionary(outputs) { first, _ in first }
     }
 }

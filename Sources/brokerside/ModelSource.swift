@@ -2,6 +2,7 @@
 import ArgumentParser
 import ModelGraph
 import ONNX
+import TFLite
 import Tensors
 
 #if canImport(Glibc)
@@ -16,20 +17,31 @@ import Tensors
 struct ModelSource {
     let path: String
 
-    var isONNX: Bool { path.lowercased().hasSuffix(".onnx") }
+    private enum Kind { case onnx, tflite, model }
+
+    private var kind: Kind {
+        let path = path.lowercased()
+        return path.hasSuffix(".onnx") ? .onnx : path.hasSuffix(".tflite") ? .tflite : .model
+    }
+
+    /// Whether it is a file of another program.
+    var isForeign: Bool { kind != .model }
 
     /// The network with shapes as the caller gives them, and open ones as far as they have a default.
     func load(shapes: [String: Shape] = [:]) throws -> Model {
-        guard isONNX else { return try ModelFile.read(path) }
-        return try ONNXFile(path: path).model(.init(shapes: shapes))
+        switch kind {
+        case .onnx: return try ONNXFile(path: path).model(.init(shapes: shapes))
+        case .tflite: return try TFLiteFile(path: path).model(shapes: shapes)
+        case .model: return try ModelFile.read(path)
+        }
     }
 
     /// The network for inputs that are known: they fix open shapes, and where shapes inside the network depend on the
     /// values of an input, these become part of it.
     func load(for inputs: [String: Tensor]) throws -> Model {
-        guard isONNX else { return try ModelFile.read(path) }
-        let file = try ONNXFile(path: path)
         let shapes = inputs.mapValues(\.shape)
+        guard kind == .onnx else { return try load(shapes: shapes) }
+        let file = try ONNXFile(path: path)
         // Small integers are what shapes are made of; everything is the last resort.
         let attempts = [[:], inputs.filter { $0.value.type != .float32 && $0.value.type != .float64 }, inputs]
         for constants in attempts.dropLast() {

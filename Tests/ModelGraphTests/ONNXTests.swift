@@ -167,6 +167,79 @@ import Testing
         }
     }
 
+    @Test(arguments: [Float(1), -1]) func aConditionMayBeComputed(sign: Float) throws {
+        var maker = ONNXMaker(version: 13)
+        maker.input("x", ["2"])
+        maker.floats("zero", [], [0])
+        maker.node("ReduceSum", ["x"], ["sum"], attributes: [ONNXMaker.int("keepdims", 0)])
+        maker.node("Greater", ["sum", "zero"], ["isPositive"])
+        func branch(_ name: String, _ operation: String) -> ONNXAttributeProto {
+            .with {
+                $0.name = name
+                $0.type = 5
+                $0.g.node = [ONNXMaker.node(operation, ["x"], ["r"])]
+                $0.g.output = [.with { $0.name = "r" }]
+            }
+        }
+        maker.node(
+            "If", ["isPositive"], ["y"], attributes: [branch("then_branch", "Neg"), branch("else_branch", "Exp")])
+        maker.output("y")
+        let x = [sign * 1, sign * 2]
+        #expect(try run(maker.model(), ["x": Tensor([2], x)]) == (sign > 0 ? [-1, -2] : x.map { exp($0) }))
+    }
+
+    @Test func weightsMayHaveFourBits() throws {
+        var maker = ONNXMaker(version: 21)
+        maker.input("x", ["1", "3"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 22
+                $0.dims = [3, 1]
+                // 7, -8 and -1, the last one with half a byte unused.
+                $0.rawData = Data([0x87, 0x0f])
+            })
+        maker.floats("s", [], [0.5])
+        maker.node("DequantizeLinear", ["w", "s"], ["wf"])
+        maker.node("MatMul", ["x", "wf"], ["y"])
+        maker.output("y")
+        #expect(try run(maker.model(), ["x": Tensor([1, 3], [Float(1), 10, 100])]) == [3.5 - 40 - 50])
+    }
+
+    @Test func nodesThatReadUnknownElementTypesAreListed() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 17
+                $0.dims = [1]
+                $0.rawData = Data([0])
+            })
+        maker.node("Add", ["x", "w"], ["a"])
+        maker.node("Frobnicate", ["x"], ["b"])
+        maker.node("Add", ["a", "b"], ["y"])
+        maker.output("y")
+        let error = #expect(throws: ImportError.self) { try maker.model() }
+        let text = "\(try #require(error))"
+        #expect(text.hasPrefix("2 nodes") && text.contains("element type 17") && text.contains("Frobnicate"))
+    }
+
+    @Test func foldedConstantsAreBounded() throws {
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.integers("extent", [1 << 18])
+        // Two hundred constants of 1 MiB from a file of some KiB.
+        for index in 0..<200 {
+            maker.node("ConstantOfShape", ["extent"], ["c\(index)"])
+            maker.node("Add", [index == 0 ? "x" : "s\(index - 1)", "c\(index)"], ["s\(index)"])
+        }
+        maker.output("s199")
+        let graph = try maker.model().graph
+        let bytes = graph.constants.values.reduce(0) { $0 + $1.count * $1.type.sizeBytes }
+        #expect(bytes <= 64 << 20)
+    }
+
     @Test func aCycleIsMalformed() throws {
         var maker = ONNXMaker()
         maker.input("x", ["1"])

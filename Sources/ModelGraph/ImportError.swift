@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why an ONNX file cannot be imported. Nothing is imported in part.
+/// Why a file of another program cannot be imported. Nothing is imported in part.
 package enum ImportError: Error, CustomStringConvertible {
     /// The file cannot be read at all.
     case unreadable(path: String, reason: String)
-    /// The file is not ONNX, or contradicts itself.
+    /// The file is not of its kind, or contradicts itself.
     case malformed(String)
     /// Inputs whose shape the file leaves open, with the shape as it is written; the caller must fix them.
     case openShapes([(input: String, shape: String)])
@@ -21,12 +21,19 @@ package enum ImportError: Error, CustomStringConvertible {
         package let reason: String
         /// Whether the node could be computed if more of its inputs were known before the network runs.
         package let needsConstants: Bool
+
+        package init(name: String, operation: String, reason: String, needsConstants: Bool = false) {
+            self.name = name
+            self.operation = operation
+            self.reason = reason
+            self.needsConstants = needsConstants
+        }
     }
 
     package var description: String {
         switch self {
         case .unreadable(let path, let reason): "\(path): \(reason)"
-        case .malformed(let reason): "not a valid ONNX file: \(reason)"
+        case .malformed(let reason): "not a valid model file: \(reason)"
         case .openShapes(let inputs):
             "the file leaves shapes open; give them, for example with --shape NAME=1x3x320x320: "
                 + inputs.map { "\($0.input) is [\($0.shape)]" }.joined(separator: ", ")
@@ -36,5 +43,16 @@ package enum ImportError: Error, CustomStringConvertible {
             "\(nodes.count) node\(nodes.count == 1 ? " is" : "s are") not supported:\n"
                 + nodes.map { "  \($0.name) (\($0.operation)): \($0.reason)" }.joined(separator: "\n")
         }
+    }
+}
+
+/// What a node lacks to be imported.
+package struct Unsupported: Error {
+    package let reason: String
+    package var needsConstants: Bool
+
+    package init(_ reason: String, needsConstants: Bool = false) {
+        self.reason = reason
+        self.needsConstants = needsConstants
     }
 }

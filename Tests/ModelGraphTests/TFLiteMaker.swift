@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import ModelGraph
+import TFLite
+import Tensors
+
+/// A FlatBuffers value to be written.
+indirect enum Flat {
+    case int8(Int)
+    case int32(Int)
+    case table([Int: Flat])
+    case tables([Flat])
+    case int32s([Int])
+    case int64s([Int])
+    case floats([Float])
+    case bytes([UInt8])
+    case string(String)
+
+    /// A file with this table as its root.
+    func file(identifier: String = "TFL3") -> Data {
+        var writer = FlatWriter()
+        writer.bytes = [0, 0, 0, 0] + Array(identifier.utf8)
+        writer.set(UInt32(writer.write(self)), at: 0)
+        return Data(writer.bytes)
+    }
+}
+
+/// Writes each value behind those that refer to it, so that all offsets point forward.
+private struct FlatWriter {
+    var bytes: [UInt8] = []
+
+    mutating func append<Number: FixedWidthInteger>(_ number: Number) {
+        withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
+        withUnsafeBytes(of: number.littleEndian) { bytes.replaceSubrange(position..<(position + $0.count), with: $0) }
+    }
+
+    mutating func align() { while bytes.count % 8 != 0 { bytes.append(0) } }
+
+    /// Where the value stands.
+    mutating func write(_ value: Flat) -> Int {
+        align()
+        switch value {
+        case .int8, .int32: preconditionFailure("stands in a table")
+        case .table(let fields): return writeTable(fields)
+        case .tables(let tables):
+            let start = bytes.count
+            append(UInt32(tables.count))
+            for _ in tables { append(UInt32(0)) }
+            for (index, table) in tables.enumerated() { refer(from: start + 4 + 4 * index, to: table) }
+            return start
+        case .int32s(let numbers): return writeVector(numbers.map { Int32($0) })
+        case .floats(let numbers): return writeVector(numbers.map(\.bitPattern))
+        case .bytes(let numbers): return writeVector(numbers)
+        case .string(let text): return writeVector(Array(text.utf8))
+        case .int64s(let numbers):
+            append(UInt32(0))
+            return writeVector(numbers.map { Int64($0) })
+        }
+    }
+
+    private mutating func writeVector<Number: FixedWidthInteger>(_ numbers: [Number]) -> Int {
+        let start = bytes.count
+        append(UInt32(numbers.count))
+        for number in numbers { append(number) }
+        return start
+    }
+
+    private mutating func writeTable(_ fields: [Int: Flat]) -> Int {
+        let slots = (fields.keys.max() ?? -1) + 1
+        let vtable = bytes.count
+        for _ in 0..<(2 + slots) { append(UInt16(0)) }
+        align()
+        let start = bytes.count
+        append(Int32(start - vtable))
+        var references: [(Int, Flat)] = []
+        for (slot, value) in fields.sorted(by: { $0.key < $1.key }) {
+            set(UInt16(bytes.count - start), at: vtable + 4 + 2 * slot)
+            switch value {
+            case .int8(let number):
+                append(Int8(number))
+                while bytes.count % 4 != 0 { bytes.append(0) }
+            case .int32(let number): append(Int32(number))
+            default:
+                references.append((bytes.count, value))
+                append(UInt32(0))
+            }
+        }
+        set(UInt16(4 + 2 * slots), at: vtable)
+        set(UInt16(bytes.count - start), at: vtable + 2)
+        for (place, value) in references { refer(from: place, to: value) }
+        return start
+    }
+
+    private mutating func refer(from place: Int, to value: Flat) {
+        let target = write(value)
+        set(UInt32(target - place), at: place)
+    }
+}
+
+/// Builds TensorFlow Lite files operator by operator.
+struct TFLiteMaker {
+    /// Numbers of element types in the schema.
+    static let float32 = 0
+    static let int32 = 2
+    static let int8 = 9
+
+    private var tensors: [Flat] = []
+    private var buffers: [Flat] = [.table([:])]
+    private var codes: [Int] = []
+    private var operators: [Flat] = []
+    var inputs: [Int] = []
+    var outputs: [Int] = []
+
+    mutating func tensor(
+        _ name: String, _ shape: [Int], type: Int = float32, scales: [Float] = [], zeros: [Int] = [], axis: Int = 0,
+        contents: [UInt8]? = nil, buffer given: Int = 0
+    ) -> Int {
+        var buffer = given
+        if let contents {
+            buffers.append(.table([0: .bytes(contents)]))
+            buffer = buffers.count - 1
+        }
+        var fields: [Int: Flat] = [0: .int32s(shape), 1: .int8(type), 2: .int32(buffer), 3: .string(name)]
+        if !scales.isEmpty { fields[4] = .table([2: .floats(scales), 3: .int64s(zeros), 6: .int32(axis)]) }
+        tensors.append(.table(fields))
+        return tensors.count - 1
+    }
+
+    mutating func constant<Element: TensorElement>(
+        _ name: String, _ shape: [Int], _ values: [Element], type: Int, scales: [Float] = [], zeros: [Int] = [],
+        axis: Int = 0
+    ) -> Int {
+        tensor(
+            name, shape, type: type, scales: scales, zeros: zeros, axis: axis,
+            contents: values.withUnsafeBytes { Array($0) })
+    }
+
+    mutating func operation(_ code: Int, _ inputs: [Int], _ outputs: [Int], options: [Int: Flat] = [:]) {
+        codes.append(code)
+        operators.append(
+            .table([
+                0: .int32(codes.count - 1), 1: .int32s(inputs), 2: .int32s(outputs), 4: .table(options),
+            ]))
+    }
+
+    var data: Data {
+        Flat.table([
+            0: .int32(3), 1: .tables(codes.map { .table([0: .int8(min($0, 127)), 3: .int32($0)]) }),
+            2: .tables([
+                .table([
+                    0: .tables(tensors), 1: .int32s(inputs), 2: .int32s(outputs), 3: .tables(operators),
+                ])
+            ]), 4: .tables(buffers),
+        ]).file()
+    }
+
+    func model(shapes: [String: Shape] = [:]) throws -> Model {
+        try TFLiteFile(data, name: "made").model(shapes: shapes)
+    }
+}
