@@ -26,6 +26,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // Floor 0
@@ -41,7 +42,9 @@ let package = Package(
         // Floor 2
         library("MQTT", ["Streaming", "CMosquitto"]),
         library("Vision", ["Tensors", "CJPEG"]),
-        library("Telemetry", ["Streaming"]),
+        library(
+            "Telemetry", ["Streaming", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["sparkplug.proto"]),
         library("Anomaly"),
         library("Alerts"),
         library("ModelGraph", ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
@@ -64,7 +67,7 @@ let package = Package(
                 "Streaming", "Tensors", "MQTT", "Vision", "Telemetry", "Anomaly", "Alerts", "ModelGraph", "ONNX",
                 "TFLite", "Inference",
                 .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
-                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "GRDB", package: "GRDB.swift"),
             ]),
         // Floor 4
         .executableTarget(
@@ -84,7 +87,7 @@ let package = Package(
         tests("Streaming", ["Streaming"]),
         tests("MQTT", ["MQTT", "Streaming", "Simulation"]),
         tests("Vision", ["Vision", "Tensors"]),
-        tests("Telemetry", ["Telemetry", "Streaming"]),
+        tests("Telemetry", ["Telemetry", "Streaming", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
         tests("Anomaly", ["Anomaly"]),
         tests("Alerts", ["Alerts"]),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
@@ -92,7 +95,7 @@ let package = Package(
         tests("Inference", ["Inference", "ModelGraph", "Tensors", "CKernels", "ModelCompression", "CAllocations"]),
         tests("Fuzz", ["ModelGraph", "ONNX", "TFLite", "Inference", "ModelCompression", "Tensors"]),
         tests("Simulation", ["Simulation", "Vision"]),
-        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Benchmarks"]),
+        tests("Pipeline", ["Pipeline", "Simulation", "ModelCompression", "Telemetry", "Benchmarks"]),
     ],
     swiftLanguageModes: [.v6]
 )

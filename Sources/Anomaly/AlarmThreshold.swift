@@ -17,10 +17,12 @@ struct AlarmThreshold: Sendable {
     /// Halvings per alarm.
     private static let step = 2.0
     /// Alarms with fewer samples between them are one.
-    private static let gap = 16
+    private static let gap = 4
 
+    /// The threshold gives way no farther: it has to come back within twelve periods of the budget.
+    private static let lowest = -24.0
     /// So many alarms more than the budget allows are too many.
-    private static let tolerated = 4.0
+    private static let tolerated = 5.0
 
     private var lastTime: Int64?
     /// Mean interval of the samples.
@@ -46,11 +48,14 @@ struct AlarmThreshold: Sendable {
     /// than it is learned. Ends when as many periods of the budget went by as there were alarms too many.
     var isOverBudget: Bool { -log2Factor > AlarmThreshold.tolerated * AlarmThreshold.step }
 
-    mutating func isAlarm(_ logProbability: Double, _ allowed: Double) -> Bool {
+    /// `continues`: an alarm is on anyway, so this one is not another.
+    mutating func isAlarm(_ logProbability: Double, _ allowed: Double, continues: Bool = false) -> Bool {
         log2Factor = min(log2Factor + AlarmThreshold.step * allowed, 0)
         let isAlarm = logProbability <= log(allowed) + log2Factor * M_LN2
-        if isAlarm && quietCount > AlarmThreshold.gap { log2Factor -= AlarmThreshold.step }
-        quietCount = isAlarm ? 0 : min(quietCount + 1, AlarmThreshold.longQuiet)
+        if isAlarm && !continues && quietCount > AlarmThreshold.gap {
+            log2Factor = max(log2Factor - AlarmThreshold.step, AlarmThreshold.lowest)
+        }
+        quietCount = isAlarm || continues ? 0 : min(quietCount + 1, AlarmThreshold.longQuiet)
         return isAlarm
     }
 }
@@ -60,7 +65,7 @@ extension AlarmThreshold: Snapshotting {
         try archive.exchange(&lastTime)
         try archive.exchange(&intervalSeconds, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&seen, in: 0...100)
-        try archive.exchange(&log2Factor, in: -Double.greatestFiniteMagnitude...0)
+        try archive.exchange(&log2Factor, in: AlarmThreshold.lowest...0)
         try archive.exchange(&quietCount, in: 0...AlarmThreshold.longQuiet)
     }
 }

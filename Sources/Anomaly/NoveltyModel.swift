@@ -33,6 +33,9 @@ struct NoveltyModel: Sendable {
     private var profile = DayProfile()
     /// All values are taken relative to the first one, so that single precision is enough.
     private var origin: Double?
+    /// The last sample so, and its deviation from the daily profile if that is known.
+    private(set) var relative = 0.0
+    private(set) var seasonDeviation: Float?
     private var fastMean = 0.0
     private var fastSquare = 0.0
     private var slowMean = 0.0
@@ -48,6 +51,7 @@ struct NoveltyModel: Sendable {
         let start = origin ?? value
         origin = start
         let x = value - start
+        relative = x
         seen = min(seen + 1, 4096)
         followSpread(x)
         let lastingLevel = followLasting(x)
@@ -57,7 +61,8 @@ struct NoveltyModel: Sendable {
             evidence += NoveltyModel.evidence(spread.take(Float(fastSquare.squareRoot()), fallbackRange: range))
         }
         evidence += NoveltyModel.evidence(lasting.take(lastingLevel, fallbackRange: range))
-        if let deviation = profile.take(Float(x), at: unixNanoseconds, intervalSeconds: intervalSeconds) {
+        seasonDeviation = profile.take(Float(x), at: unixNanoseconds, intervalSeconds: intervalSeconds)
+        if let deviation = seasonDeviation {
             evidence += NoveltyModel.evidence(season.take(deviation, fallbackRange: range))
         }
         return evidence
@@ -66,15 +71,22 @@ struct NoveltyModel: Sendable {
     /// The probability of evidence at least as large, in a series that goes on as it was. Fitted to samples of nine
     /// kinds of noise (normal, Laplace, Student with 3 degrees of freedom, uniform, log-normal, autoregressive, rounded,
     /// and with a daily season), to lie above the heaviest of them: E > 0, 4.2 and 12 have probabilities 0.022, 10^-3
-    /// and 10^-4 once the coverage is full; before, there is more to be new. `isYoung`: take that into account.
-    func logProbability(of evidence: Double, isYoung: Bool) -> Double {
-        guard evidence > 0 else { return 0 }
-        let full = log(NoveltyModel.rate) - 2.6 * log1p(evidence / 1.9)
-        return isYoung ? min(0, full + log(4096 / seen)) : full
+    /// and 10^-4 once the coverage is full; before, there is more to be new.
+    func logProbability(of evidence: Double) -> Double {
+        min(0, NoveltyModel.fullLogProbability(of: evidence) + log(4096 / max(seen, 1)))
+    }
+
+    private static func fullLogProbability(of evidence: Double) -> Double {
+        evidence > 0 ? log(rate) - 2.6 * log1p(evidence / 1.9) : 0
+    }
+
+    /// Of what is news; what is none has at least the probability of any evidence at all.
+    static func scoreLogProbability(news: Double, surprise: Double) -> Double {
+        news > 0 ? fullLogProbability(of: news) : max(-surprise, log(rate))
     }
 
     /// Of evidence above 0, see `logProbability`.
-    static let rate = 0.022
+    private static let rate = 0.022
 
     private static func evidence(_ distance: Float) -> Double {
         distance > 0 ? log1p(Double(distance) / scale) : 0

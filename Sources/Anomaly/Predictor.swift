@@ -54,6 +54,9 @@ struct Predictor: Sendable {
             value: level + unit * (weights * x).sum(), uncertainty: unit * max(variance, 0).squareRoot(), features: x)
     }
 
+    /// A value relative to the level, in units of the spread around it.
+    func standardized(_ value: Double, floor: Double) -> Double { (value - level) / max(deviation, floor) }
+
     /// What the sample teaches, to be learned now or later.
     func lesson(of value: Double, after prediction: Prediction, floor: Double) -> Lesson {
         Lesson(

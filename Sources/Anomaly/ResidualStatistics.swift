@@ -74,6 +74,9 @@ struct ResidualStatistics: Sendable {
     /// Learns an extreme alone, of which nothing else is to be learned: a heavy tail would never be known otherwise.
     mutating func learnSize(_ statistics: SIMD4<Float>) { size.learn(Double(statistics[0])) }
 
+    /// What comes now is the new normal: the spread is learned from it.
+    mutating func startAnew() { learned = min(learned, 4) }
+
     mutating func forgetRecent() {
         shortMean = 0
         longMean = 0

@@ -140,6 +140,11 @@ struct StateArchive {
         guard value.isFinite else { throw .outOfRange(offset: position) }
     }
 
+    /// Numbers whose count both sides know.
+    mutating func exchange(_ values: inout [Double]) throws(SnapshotFault) {
+        for index in values.indices { try exchange(&values[index]) }
+    }
+
     mutating func exchange<let n: Int>(_ values: inout InlineArray<n, Float>) throws(SnapshotFault) {
         for index in 0..<n { try exchange(&values[index]) }
     }

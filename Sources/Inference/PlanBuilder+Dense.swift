@@ -46,7 +46,7 @@ extension PlanBuilder {
 
     /// float32 to uint8 with one scale or one per channel, where numbers lie in rows or planes without gaps.
     mutating func lowerPlanarQuantize(_ node: Node, _ x: ValueID, _ y: ValueID) -> Bool {
-        guard layouts[y.index] == .rowMajor, graph[y].type == .uint8, let to = graph[y].quantization,
+        guard images[x] == nil, layouts[y.index] == .rowMajor, graph[y].type == .uint8, let to = graph[y].quantization,
             to.axis == nil || to.axis == 1
         else { return false }
         let (source, target, shape) = (read(x, .rowMajor), target(y), graph[y].shape)

@@ -64,6 +64,9 @@ private struct Folding {
         return graph.nodes[index].inputs[0]
     }
 
+    /// A quantized value, or what a float one was dequantized from.
+    private func stored(_ id: ValueID) -> ValueID? { graph[id].quantization == nil ? source(id) : id }
+
     private func isByte(_ id: ValueID) -> Bool {
         graph[id].quantization != nil && (graph[id].type == .uint8 || graph[id].type == .int8)
     }
@@ -86,8 +89,7 @@ private struct Folding {
     /// Conversions of what is stored already.
     private mutating func requantize(_ index: Int) {
         guard let output = graph.nodes[index].outputs[0], let input = graph.nodes[index].inputs[0] else { return }
-        let origin = graph[input].quantization == nil ? source(input) : input
-        guard !removed.contains(index), let origin, graph.constants[origin] == nil else { return }
+        guard !removed.contains(index), let origin = stored(input), graph.constants[origin] == nil else { return }
         let isSame =
             graph[origin].type == graph[output].type && graph[origin].quantization == graph[output].quantization
         if isSame && !outputs.contains(output) {
@@ -101,9 +103,9 @@ private struct Folding {
     /// A layer may give float, at the end of a network.
     private mutating func foldLayer(_ index: Int) {
         let node = graph.nodes[index]
-        guard let x = node.inputs[0].flatMap(source), isByte(x), graph.constants[x] == nil else { return }
+        guard let x = node.inputs[0].flatMap(stored), isByte(x), graph.constants[x] == nil else { return }
         // Weights and a second operand must be quantized too; a bias may be float.
-        guard node.inputs.count > 1, let weight = node.inputs[1].flatMap(source), isByte(weight),
+        guard node.inputs.count > 1, let weight = node.inputs[1].flatMap(stored), isByte(weight),
             node.inputs.count < 4 || node.inputs[3] == nil
         else { return }
         graph.nodes[index].inputs[0] = x

@@ -41,6 +41,8 @@ extension Graph {
         if node.operation.movesStoredNumbers(node, in: self) { return false }
         return switch node.operation {
         case .quantizeLinear, .dequantizeLinear, .reinterpret: false
+        // Its state is stored between the steps.
+        case .recurrent(let recurrent) where recurrent.state != nil: false
         default: (node.inputs + node.outputs).contains { id in id.map { self[$0].quantization != nil } ?? false }
         }
     }

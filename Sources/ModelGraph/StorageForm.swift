@@ -62,7 +62,7 @@ struct StorageForm {
         node.inputs = node.inputs.enumerated().map { place, id in
             guard let id else { return nil }
             if source.constants[id] != nil {
-                return constant(id, isWeight: place == 1 && node.operation.readsWeights)
+                return constant(id, isWeight: node.operation.readsWeight(at: place))
             }
             return twins[id] ?? id
         }
@@ -113,10 +113,12 @@ struct StorageForm {
 }
 
 extension Operator {
-    /// Whether the second input is a weight where it is constant.
-    var readsWeights: Bool {
+    /// Whether a constant at a place of the inputs is a weight. One that is dequantized most often is, too.
+    func readsWeight(at place: Int) -> Bool {
         switch self {
-        case .convolution, .transposedConvolution, .gemm, .matMul: true
+        case .convolution, .transposedConvolution, .gemm, .matMul: place == 1
+        case .recurrent: place == 1 || place == 2
+        case .dequantizeLinear: true
         default: false
         }
     }

@@ -20,7 +20,7 @@ extension GraphImporter {
             let axis = try node.axis(node.int("axis", default: 0), rank: shape.rank)
             return try add(node, .gatherElements(axis: axis), node.inputs)
         case .gatherND: return try add(node, .gatherND(batchAxes: node.int("batch_dims", default: 0)), node.inputs)
-        case .scatterElements:
+        case .scatterElements, .scatter:
             let axis = try node.axis(node.int("axis", default: 0), rank: shape.rank)
             return try add(node, .scatterElements(axis: axis, reduction: try scatterReduction(node)), node.inputs)
         case .scatterND: return try add(node, .scatterND(reduction: try scatterReduction(node)), node.inputs)

@@ -27,6 +27,7 @@ package struct ONNXFile {
 
     /// Messages within messages; each `If` takes four.
     private static let maximumMessageDepth = 100
+    private static let maximumNodes = 1 << 20
 
     let proto: ONNXModelProto
     let folder: String?
@@ -53,6 +54,9 @@ package struct ONNXFile {
         }
         guard !proto.graph.node.isEmpty || !proto.graph.output.isEmpty else {
             throw ImportError.malformed("there is no graph in it")
+        }
+        guard proto.graph.node.count <= Self.maximumNodes else {
+            throw ImportError.malformed("there are \(proto.graph.node.count) nodes, more than any network has")
         }
         self.name = name
         self.folder = folder

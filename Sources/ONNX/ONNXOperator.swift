@@ -113,6 +113,7 @@ enum ONNXOperator: String, CaseIterable {
     case gatherElements = "GatherElements"
     case gatherND = "GatherND"
     case scatterElements = "ScatterElements"
+    case scatter = "Scatter"
     case scatterND = "ScatterND"
     case reshape = "Reshape"
     case flatten = "Flatten"
@@ -135,6 +136,16 @@ enum ONNXOperator: String, CaseIterable {
     case constantOfShape = "ConstantOfShape"
     case range = "Range"
     case ifOperator = "If"
+    // Made up of others
+    case lpNormalization = "LpNormalization"
+    case meanVarianceNormalization = "MeanVarianceNormalization"
+    case rmsNormalization = "RMSNormalization"
+    case swish = "Swish"
+    case quickGelu = "com.microsoft.QuickGelu"
+    case fastGelu = "com.microsoft.FastGelu"
+    case biasGelu = "com.microsoft.BiasGelu"
+    case fusedMatMul = "com.microsoft.FusedMatMul"
+    case reverseSequence = "ReverseSequence"
     // Quantization
     case quantizeLinear = "QuantizeLinear"
     case dequantizeLinear = "DequantizeLinear"
@@ -182,11 +193,15 @@ extension GraphImporter {
         case .reduceSum, .reduceMean, .reduceMax, .reduceMin, .reduceProd, .reduceL1, .reduceL2, .reduceSumSquare,
             .reduceLogSum, .reduceLogSumExp, .argMax, .argMin, .topK, .cumSum, .nonMaxSuppression, .nonZero:
             return try addReduction(kind, node)
-        case .concat, .split, .slice, .gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .reshape,
+        case .concat, .split, .slice, .gather, .gatherElements, .gatherND, .scatterElements, .scatter, .scatterND,
+            .reshape,
             .flatten, .squeeze, .unsqueeze, .transpose, .expand, .tile, .pad, .depthToSpace, .spaceToDepth, .oneHot,
             .trilu:
             return try addMovement(kind, node)
         case .resize, .upsample: return try addResize(kind, node)
+        case .lpNormalization, .meanVarianceNormalization, .rmsNormalization, .swish, .quickGelu, .fastGelu, .biasGelu,
+            .fusedMatMul, .reverseSequence:
+            return try addComposition(kind, node)
         case .shape, .size, .constant, .constantOfShape, .range, .ifOperator: return try addKnown(kind, node)
         case .quantizeLinear, .dequantizeLinear, .dynamicQuantizeLinear, .qLinearConv, .qLinearMatMul, .convInteger,
             .matMulInteger, .microsoftQuantizeLinear, .microsoftDequantizeLinear, .qLinearAdd, .qLinearMul,

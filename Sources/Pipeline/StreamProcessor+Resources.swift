@@ -51,27 +51,17 @@ extension StreamProcessor {
 
         private func makeReader(_ pipeline: Configuration.PipelineSection) throws -> SampleReader? {
             guard case .anomaly(let section) = pipeline.work, let source = source(of: pipeline) else { return nil }
-            let timestamp = try source.timestamp.map { try JSONPointer($0) }
-            let limits = TelemetryParser.Limits(payloadBytes: source.maximumBytes)
-            guard let declared = section.series else {
-                return SampleReader(discovering: namesInRules(pipeline), timestamp: timestamp, limits: limits)
-            }
-            let series = try declared.map { SeriesDeclaration(name: $0.name, pointer: try JSONPointer($0.pointer)) }
-            return SampleReader(
-                try TelemetryParser(
-                    format: source.format == .number ? .number : .json, series: series, timestamp: timestamp,
-                    limits: limits))
+            let settings = try source.reading.settings(
+                series: section.series, expected: section.series == nil ? namesInRules(pipeline) : [],
+                maximumBytes: source.maximumBytes)
+            return SampleReader(try TelemetryParser(settings))
         }
 
         /// The series that the rules of a pipeline speak of, each once.
         private func namesInRules(_ pipeline: Configuration.PipelineSection) -> [String] {
             var names: [String] = []
-            for alert in pipeline.alerts {
-                switch alert.condition {
-                case .above(let name, _, _), .below(let name, _, _), .outside(let name, _, _):
-                    if !names.contains(name) { names.append(name) }
-                case .classPresent, .silence: break
-                }
+            for name in pipeline.alerts.flatMap(\.condition.leaves).compactMap(\.series) where !names.contains(name) {
+                names.append(name)
             }
             return names
         }
@@ -101,25 +91,25 @@ extension StreamProcessor {
         /// Per pipeline, its desks by `PipelineDesks`.
         func makeDesks(topics: ResultTopics) throws -> [[AlertDesk]] {
             try configuration.pipelines.map { pipeline in
-                let filters = source(of: pipeline)?.topics ?? []
-                let keyOfTopic: @Sendable (String) -> String = { topic in
-                    filters.lazy.compactMap { $0.key(of: topic) }.first ?? ""
-                }
-                func desk(_ rules: AlertRules) -> AlertDesk {
+                let source = source(of: pipeline)
+                let keyOfTopic: @Sendable (String) -> String? = { source?.key(of: $0) }
+                func desk(
+                    _ rules: AlertRules, _ position: Int, hasRule: (@Sendable (String) -> Bool)? = nil
+                ) -> AlertDesk {
                     AlertDesk(
-                        node: configuration.node, pipeline: pipeline.name, topics: topics, rules: rules.rules,
-                        subjects: rules.subjects, keyOfTopic: keyOfTopic)
+                        node: configuration.node, pipeline: pipeline.name, position: position, topics: topics,
+                        rules: rules.rules, subjects: rules.subjects, keyOfTopic: keyOfTopic, hasRule: hasRule)
                 }
-                var anomalies = AlertRules()
-                if case .anomaly(let section) = pipeline.work {
-                    anomalies.rules = [
-                        AlertRule(
-                            id: "anomaly", condition: .anomaly(series: 0), clearDelay: .seconds(5),
-                            staleAfter: .seconds(300), severity: section.severity)
-                    ]
-                    anomalies.subjects = [AlertDesk.Subject(condition: "is unusual")]
+                let stated = desk(try statedRules(pipeline), PipelineDesks.stated)
+                guard case .anomaly(let section) = pipeline.work else {
+                    return [stated, desk(AlertRules(), PipelineDesks.anomalies)]
                 }
-                return [desk(try statedRules(pipeline)), desk(anomalies)]
+                let ruleNames = Set(pipeline.alerts.map(\.rule))
+                let declared = section.series.map { Set($0.map(\.name)) }
+                let anomalies = desk(.anomalies(severity: section.severity), PipelineDesks.anomalies) { name in
+                    !ruleNames.contains(name) && declared?.contains(name) ?? true
+                }
+                return [stated, anomalies]
             }
         }
 
@@ -157,7 +147,8 @@ extension StreamProcessor {
 
         /// The lane of source `index`: what is done with its messages.
         func makeLane(
-            _ index: Int, _ ingest: Ingest, workerCount: Int, results: ResultStage, topics: ResultTopics, hub: Hub
+            _ index: Int, _ ingest: Ingest, workerCount: Int, results: ResultStage, topics: ResultTopics, hub: Hub,
+            keeper: SeriesKeeper? = nil
         ) -> Scheduler.Lane {
             let section = configuration.sources[index]
             let pipelines = configuration.pipelines.enumerated().filter { $0.element.from == section.name }
@@ -185,7 +176,10 @@ extension StreamProcessor {
             case .telemetry:
                 lane.batchSize = TelemetryStage.batchSize
                 lane.openLimit = 8 * TelemetryStage.batchSize
-                let stage = TelemetryStage(lane: index, pipelines: telemetrySetups(pipelines, topics), results: results)
+                let stage = TelemetryStage(
+                    lane: index, pipelines: telemetrySetups(pipelines, topics), counts: ingest.samples, results: results
+                )
+                keeper?.adopt(stage)
                 lane.process = { _, batch in
                     guard let scheduler = hub.scheduler else { return }
                     stage.process(batch, scheduler: scheduler)
@@ -225,7 +219,8 @@ extension StreamProcessor {
                     header: header(
                         pipeline, model: "level-and-spread", digest: digest.withUnsafeBytes { hexadecimal($0) },
                         topics: topics),
-                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all)
+                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all,
+                    rules: TelemetryStage.RuleNames(pipeline))
             }
         }
     }

@@ -14,8 +14,7 @@ package struct TelemetryScorer {
     /// - Throws: what is wrong with a pointer.
     package init(series: [(name: String, pointer: String)]) throws {
         let declared = try series.map { SeriesDeclaration(name: $0.name, pointer: try JSONPointer($0.pointer)) }
-        parser = try TelemetryParser(
-            format: .json, series: declared, timestamp: nil, limits: TelemetryParser.Limits())
+        parser = try TelemetryParser(TelemetryParser.Settings(.json, series: declared))
         detectors = series.map { _ in SeriesDetector(budget: FalseAlarmBudget(count: 1, per: .seconds(86_400))) }
     }
 

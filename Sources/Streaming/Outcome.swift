@@ -32,6 +32,12 @@ package enum ShedReason: String, Sendable, CaseIterable {
     case publishQueueFull = "publish_queue_full"
     /// The broker sent again what was already processed in this run.
     case duplicate
+    /// All values of the message are older than others of the same series.
+    case late
+    /// All values of the message were there before, with the same times.
+    case repeated
+    /// The device had stored all values of the message; they are no news.
+    case historical
     /// The program stopped and its deadline passed.
     case shutdown
 }

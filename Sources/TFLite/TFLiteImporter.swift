@@ -9,6 +9,7 @@ import Tensors
 struct TFLiteImporter {
     /// More than any operator has.
     private static let maximumOperands = 1024
+    private static let maximumOperators = 1 << 20
 
     let schema: TFLiteSchema
     var builder = GraphBuilder()
@@ -27,6 +28,9 @@ struct TFLiteImporter {
     init(_ schema: TFLiteSchema) { self.schema = schema }
 
     mutating func importGraph(shapes: [String: Shape]) throws -> Graph {
+        guard schema.operatorCount <= Self.maximumOperators else {
+            throw ImportError.malformed("there are \(schema.operatorCount) operators, more than any network has")
+        }
         try addInputs(shapes)
         for index in 0..<schema.operatorCount { try importOperator(index) }
         if !unsupported.isEmpty { throw ImportError.unsupported(unsupported) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Reads comma separated values (RFC 4180) record by record from a source of bytes of any length.
+/// Reads comma separated values (RFC 4180), or those with another separator, record by record from a source of bytes of any length.
 ///
 /// Fields may be quoted, quotes within doubled; lines end with LF or CRLF, also within quoted fields. Empty lines and a
 /// byte order mark at the beginning are skipped. Bytes need not be UTF-8. Memory: one record, at most
@@ -28,10 +28,16 @@ package struct CSVReader {
     private var bufferedCount = 0
     private var position = 0
     private var isAtStart = true
+    private let separator: UInt8
     private let read: (UnsafeMutableRawBufferPointer) throws -> Int
 
     /// `read` fills the buffer it is lent and returns how many bytes it wrote, 0 at the end.
-    package init(read: @escaping (UnsafeMutableRawBufferPointer) throws -> Int) { self.read = read }
+    package init(
+        separator: UInt8 = UInt8(ascii: ","), read: @escaping (UnsafeMutableRawBufferPointer) throws -> Int
+    ) {
+        self.separator = separator
+        self.read = read
+    }
 
     /// The bytes of a field of the last record, without quotes.
     package func field(_ index: Int) -> ArraySlice<UInt8> { bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]] }
@@ -66,7 +72,7 @@ package struct CSVReader {
             case (.quoteInQuoted, UInt8(ascii: "\"")):
                 bytes.append(byte)
                 state = .quoted
-            case (_, UInt8(ascii: ",")):
+            case (_, separator):
                 ends.append(bytes.count)
                 state = .fieldStart
             case (_, UInt8(ascii: "\n")):

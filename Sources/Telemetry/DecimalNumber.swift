@@ -29,6 +29,21 @@ package enum DecimalNumber {
         return position == text.count ? value : nil
     }
 
+    /// Whether the text of a number is an integer that `value` does not hold exactly.
+    static func isRounded(_ text: UnsafeRawBufferPointer, _ value: Double) -> Bool {
+        var integer: UInt64 = 0
+        for (index, byte) in text.enumerated() {
+            if index == 0, byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") { continue }
+            guard let digit = digit(byte) else { return false }
+            let (scaled, overflow) = integer.multipliedReportingOverflow(by: 10)
+            let (sum, overflowed) = scaled.addingReportingOverflow(digit)
+            // Beyond 64 bits few integers are exact, and nobody means those.
+            if overflow || overflowed { return true }
+            integer = sum
+        }
+        return UInt64(exactly: value.magnitude) != integer
+    }
+
     /// Reads the number that begins at `position` and moves `position` behind it. Nil if there is none, with `position`
     /// somewhere behind its beginning. Too large a number gives an infinity, too small a one zero.
     @inline(__always)

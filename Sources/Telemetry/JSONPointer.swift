@@ -22,6 +22,8 @@ package struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
     /// The reference tokens, unescaped, as UTF-8.
     let tokens: [[UInt8]]
 
+    package var levelCount: Int { tokens.count }
+
     package init(_ text: String) throws(Fault) {
         description = text
         guard !text.isEmpty else {

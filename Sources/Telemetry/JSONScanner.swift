@@ -2,7 +2,7 @@
 
 /// What stands at a wanted place of a JSON text.
 struct JSONSlot: Sendable {
-    enum Kind: UInt8, Sendable { case missing, number, boolean, string, null, object, array }
+    enum Kind: UInt8, Sendable { case missing, number, boolean, string, null, notFinite, object, array }
 
     var kind = Kind.missing
     /// True for strings that are written with escapes.
@@ -14,131 +14,238 @@ struct JSONSlot: Sendable {
     var end = 0
 }
 
-/// One pass over a JSON text: validates all of it (RFC 8259, UTF-8 by RFC 3629, paired surrogates) and keeps what
-/// stands at the wanted places. Allocates nothing. Works on bytes from anywhere: any input ends in a result or a fault,
-/// in time linear in the input (times the number of wanted names in one object).
-struct JSONScanner {
+/// One pass over a JSON text: validates all of it (RFC 8259, UTF-8 by RFC 3629, paired surrogates; the literals `NaN`,
+/// `Infinity` and `-Infinity` are taken too) and keeps what stands at the wanted places, row by row. Allocates nothing once
+/// its working memory has grown. Works on bytes from anywhere: any input ends in a result or a fault, in time linear in the
+/// input.
+struct JSONScanner: Sendable {
     /// Objects and arrays within one another. Bounds the stack that the recursion takes.
     static let maximumDepth = 64
 
-    private let bytes: UnsafePointer<UInt8>
-    private let end: Int
-    private var position = 0
-    private let nodes: UnsafePointer<WantedPaths.Node>
-    private let names: UnsafeBufferPointer<UInt8>
-    private let slots: UnsafeMutableBufferPointer<JSONSlot>
-
-    /// Fills `slots` (as many as `paths.slotCount`) from `text`. After a fault their content is undefined.
-    static func scan(
-        _ text: UnsafeRawBufferPointer, for paths: WantedPaths, into slots: UnsafeMutableBufferPointer<JSONSlot>
-    ) throws(TelemetryFault) {
-        precondition(slots.count == paths.slotCount)
-        guard let base = text.baseAddress else { throw .invalidJSON }
-        let fault = paths.nodes.withUnsafeBufferPointer { nodes in
-            paths.names.withUnsafeBufferPointer { names -> TelemetryFault? in
-                var scanner = JSONScanner(
-                    bytes: base.assumingMemoryBound(to: UInt8.self), end: text.count, nodes: nodes.baseAddress!,
-                    names: names, slots: slots)
-                do throws(TelemetryFault) { try scanner.document() } catch { return error }
-                return nil
-            }
-        }
-        if let fault { throw fault }
+    /// Where the rows of a text are.
+    enum Rows: Sendable, Equatable {
+        /// The whole text is one row.
+        case text
+        /// The same, but an array of objects is a row an object.
+        case automatic
+        /// Each element of the array at this place is a row; what stands elsewhere is not read.
+        case elements(of: JSONPointer)
     }
 
-    private init(
-        bytes: UnsafePointer<UInt8>, end: Int, nodes: UnsafePointer<WantedPaths.Node>,
-        names: UnsafeBufferPointer<UInt8>, slots: UnsafeMutableBufferPointer<JSONSlot>
+    /// Something that stands at a wanted place of a row.
+    struct Leaf: Sendable {
+        var row: Int
+        /// Position of the wanted pointer, or of the slot in a tree that grows.
+        var place: Int
+        var slot: JSONSlot
+    }
+
+    /// What the last text had, row by row: of each wanted pointer its content, in their order; or what a tree that grows
+    /// found, in the order of the text. At most `leafLimit`, then `isCut`.
+    private(set) var leaves: [Leaf] = []
+    private(set) var isCut = false
+    /// Numbers that found no room in the tree.
+    private(set) var overflowCount = 0
+    private(set) var tree: PathTree
+
+    private let slotOfPointer: [Int]
+    private let rows: Rows
+    private let rowsPath: [[UInt8]]
+    /// The outer node at which the rows are; 0 and above: none.
+    private let rowsNode: Int
+    private let leafLimit: Int
+    private let readsStrings: Bool
+    private var position = 0
+    private var end = 0
+    private var rowCount = 0
+
+    /// - Parameters:
+    ///   - grows: whether every number and boolean is wanted, beside the pointers.
+    ///   - readsStrings: whether a string that reads as a value counts as a number.
+    init(
+        _ pointers: [JSONPointer], grows: Bool = false, slotLimit: Int = SeriesNames.capacity, rows: Rows = .text,
+        readsStrings: Bool = false, leafLimit: Int = 65536
     ) {
-        self.bytes = bytes
-        self.end = end
-        self.nodes = nodes
-        self.names = names
-        self.slots = slots
+        tree = PathTree(grows: grows, slotLimit: slotLimit)
+        var slots: [Int] = []
+        for pointer in pointers { slots.append(tree.want(pointer)) }
+        slotOfPointer = slots
+        self.rows = rows
+        if case .elements(let pointer) = rows { rowsPath = pointer.tokens } else { rowsPath = [] }
+        if case .elements = rows { rowsNode = JSONScanner.outer - rowsPath.count } else { rowsNode = .max }
+        self.leafLimit = leafLimit
+        self.readsStrings = readsStrings
+    }
+
+    /// After a fault `leaves` is empty.
+    mutating func scan(_ text: UnsafeRawBufferPointer) throws(TelemetryFault) {
+        leaves.removeAll(keepingCapacity: true)
+        isCut = false
+        overflowCount = 0
+        rowCount = 0
+        position = 0
+        end = text.count
+        guard let base = text.baseAddress else { throw .invalidJSON }
+        do throws(TelemetryFault) { try document(base.assumingMemoryBound(to: UInt8.self)) } catch {
+            leaves.removeAll(keepingCapacity: true)
+            throw error
+        }
+    }
+
+    // MARK: Rows
+
+    /// Nodes below this stand for the first levels of the way to the array of rows: -2 for the text itself, -3 one level
+    /// further, and so on.
+    private static let outer = -2
+
+    /// A name may come twice: the last one counts.
+    private mutating func beginRows() {
+        leaves.removeAll(keepingCapacity: true)
+        rowCount = 0
+        tree.beginRow()
+    }
+
+    private mutating func endRow() {
+        overflowCount += tree.overflowCount
+        func keep(_ place: Int, _ slot: JSONSlot) {
+            guard leaves.count < leafLimit else {
+                isCut = true
+                return
+            }
+            leaves.append(Leaf(row: rowCount, place: place, slot: slot))
+        }
+        if tree.grows {
+            for slot in tree.touched {
+                let content = tree.content(ofSlot: Int(slot))
+                if content.kind != .missing { keep(Int(slot), content) }
+            }
+        } else {
+            for (place, slot) in slotOfPointer.enumerated() { keep(place, tree.content(ofSlot: slot)) }
+        }
+        rowCount += 1
     }
 
     // MARK: Grammar
 
-    private static let unwanted = -1
-
-    private mutating func document() throws(TelemetryFault) {
-        for index in slots.indices { slots[index] = JSONSlot() }
+    private mutating func document(_ bytes: UnsafePointer<UInt8>) throws(TelemetryFault) {
         if end >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
-        try value(node: 0, depth: 0)
-        skipWhiteSpace()
+        tree.beginRow()
+        try value(bytes, node: rowsNode < 0 ? JSONScanner.outer : PathTree.root, depth: 0)
+        skipWhiteSpace(bytes)
         if position != end { throw .invalidJSON }
+        if rowsNode >= 0, rowCount == 0 { endRow() }
     }
 
-    private mutating func value(node: Int, depth: Int) throws(TelemetryFault) {
-        skipWhiteSpace()
+    private mutating func value(
+        _ bytes: UnsafePointer<UInt8>, node: Int, depth: Int
+    ) throws(TelemetryFault) {
+        skipWhiteSpace(bytes)
         guard position < end else { throw .invalidJSON }
-        // A name may come twice; what the first one led to is forgotten.
-        if node >= 0 { for index in nodes[node].slots { slots[index].kind = .missing } }
+        if node == rowsNode, bytes[position] != UInt8(ascii: "[") {
+            // One sample where others send a list.
+            beginRows()
+            try value(bytes, node: PathTree.root, depth: depth)
+            return endRow()
+        }
+        if node >= 0 { tree.enter(node) }
         var slot = JSONSlot()
         switch bytes[position] {
         case UInt8(ascii: "{"):
             slot.kind = .object
-            try object(node: node, depth: depth)
+            try object(bytes, node: node, depth: depth)
         case UInt8(ascii: "["):
             slot.kind = .array
-            try array(node: node, depth: depth)
+            try array(bytes, node: node, depth: depth)
         case UInt8(ascii: "\""):
-            let string = try string()
+            let string = try string(bytes)
             slot = JSONSlot(kind: .string, hasEscapes: string.hasEscapes, start: string.start, end: string.end)
+            if readsStrings, node >= 0, tree.grows || tree.hasSlot(node) { readString(bytes, &slot) }
         case UInt8(ascii: "t"):
-            try literal("true")
+            try literal(bytes, "true")
             slot = JSONSlot(kind: .boolean, value: 1)
         case UInt8(ascii: "f"):
-            try literal("false")
+            try literal(bytes, "false")
             slot = JSONSlot(kind: .boolean, value: 0)
         case UInt8(ascii: "n"):
-            try literal("null")
+            try literal(bytes, "null")
             slot.kind = .null
+        case UInt8(ascii: "N"):
+            try literal(bytes, "NaN")
+            slot.kind = .notFinite
+        case UInt8(ascii: "I"):
+            try literal(bytes, "Infinity")
+            slot.kind = .notFinite
+        case UInt8(ascii: "-") where end - position > 1 && bytes[position + 1] == UInt8(ascii: "I"):
+            try literal(bytes, "-Infinity")
+            slot.kind = .notFinite
         default:
             let start = position
-            let wanted = node >= 0 && nodes[node].slot >= 0
+            let wanted = node >= 0 && (tree.grows || tree.hasSlot(node))
             guard
                 let value = DecimalNumber.read(bytes, at: &position, end: end, syntax: .json, convert: wanted)
             else { throw .invalidJSON }
             slot = JSONSlot(kind: .number, value: value, start: start, end: position)
         }
-        if node >= 0, nodes[node].slot >= 0 { slots[nodes[node].slot] = slot }
+        if node >= 0 { tree.leave(node, with: slot) }
     }
 
-    private mutating func object(node: Int, depth: Int) throws(TelemetryFault) {
-        guard depth < JSONScanner.maximumDepth else { throw .tooDeep }
-        position += 1
-        skipWhiteSpace()
-        if take(UInt8(ascii: "}")) { return }
-        while true {
-            skipWhiteSpace()
-            guard position < end, bytes[position] == UInt8(ascii: "\"") else { throw .invalidJSON }
-            let name = try string()
-            skipWhiteSpace()
-            guard take(UInt8(ascii: ":")) else { throw .invalidJSON }
-            try value(node: child(of: node, named: name), depth: depth + 1)
-            skipWhiteSpace()
-            if take(UInt8(ascii: "}")) { return }
-            guard take(UInt8(ascii: ",")) else { throw .invalidJSON }
+    private func readString(_ bytes: UnsafePointer<UInt8>, _ slot: inout JSONSlot) {
+        let text = UnsafeRawBufferPointer(start: bytes + slot.start, count: slot.end - slot.start)
+        if case .number(let value, _) = TextValue.read(text, other: .wrongType) {
+            slot.kind = .number
+            slot.value = value
         }
     }
 
-    private mutating func array(node: Int, depth: Int) throws(TelemetryFault) {
+    private mutating func object(
+        _ bytes: UnsafePointer<UInt8>, node: Int, depth: Int
+    ) throws(TelemetryFault) {
         guard depth < JSONScanner.maximumDepth else { throw .tooDeep }
         position += 1
-        skipWhiteSpace()
-        if take(UInt8(ascii: "]")) { return }
+        skipWhiteSpace(bytes)
+        if take(bytes, UInt8(ascii: "}")) { return }
+        while true {
+            skipWhiteSpace(bytes)
+            guard position < end, bytes[position] == UInt8(ascii: "\"") else { throw .invalidJSON }
+            let name = try string(bytes)
+            skipWhiteSpace(bytes)
+            guard take(bytes, UInt8(ascii: ":")) else { throw .invalidJSON }
+            try value(bytes, node: child(bytes, of: node, named: name), depth: depth + 1)
+            skipWhiteSpace(bytes)
+            if take(bytes, UInt8(ascii: "}")) { return }
+            guard take(bytes, UInt8(ascii: ",")) else { throw .invalidJSON }
+        }
+    }
+
+    private mutating func array(
+        _ bytes: UnsafePointer<UInt8>, node: Int, depth: Int
+    ) throws(TelemetryFault) {
+        guard depth < JSONScanner.maximumDepth else { throw .tooDeep }
+        position += 1
+        skipWhiteSpace(bytes)
+        let isAutomatic =
+            rows == .automatic && node == PathTree.root && rowCount == 0 && position < end
+            && bytes[position] == UInt8(ascii: "{")
+        let hasRows = isAutomatic || node == rowsNode
+        if hasRows { beginRows() }
+        if take(bytes, UInt8(ascii: "]")) { return }
         var index = 0
         while true {
-            try value(node: child(of: node, at: index), depth: depth + 1)
+            if hasRows {
+                tree.beginRow()
+                try value(bytes, node: PathTree.root, depth: depth + 1)
+                endRow()
+            } else {
+                try value(bytes, node: child(of: node, at: index), depth: depth + 1)
+            }
             index += 1
-            skipWhiteSpace()
-            if take(UInt8(ascii: "]")) { return }
-            guard take(UInt8(ascii: ",")) else { throw .invalidJSON }
+            skipWhiteSpace(bytes)
+            if take(bytes, UInt8(ascii: "]")) { return }
+            guard take(bytes, UInt8(ascii: ",")) else { throw .invalidJSON }
         }
     }
 
-    private mutating func literal(_ text: StaticString) throws(TelemetryFault) {
+    private mutating func literal(_ bytes: UnsafePointer<UInt8>, _ text: StaticString) throws(TelemetryFault) {
         guard end - position >= text.utf8CodeUnitCount else { throw .invalidJSON }
         for index in 0..<text.utf8CodeUnitCount where bytes[position + index] != text.utf8Start[index] {
             throw .invalidJSON
@@ -147,30 +254,30 @@ struct JSONScanner {
     }
 
     /// A string from its opening to behind its closing quote.
-    private mutating func string() throws(TelemetryFault) -> (start: Int, end: Int, hasEscapes: Bool) {
+    private mutating func string(_ bytes: UnsafePointer<UInt8>) throws(TelemetryFault) -> Name {
         position += 1
         let start = position
         var hasEscapes = false
         while true {
-            skipPlainCharacters()
+            skipPlainCharacters(bytes)
             guard position < end else { throw .invalidJSON }
             let byte = bytes[position]
             if byte == UInt8(ascii: "\"") {
                 position += 1
-                return (start, position - 1, hasEscapes)
+                return Name(start: start, end: position - 1, hasEscapes: hasEscapes)
             } else if byte == UInt8(ascii: "\\") {
                 hasEscapes = true
                 guard JSONEscape.read(bytes, at: &position, end: end) != nil else { throw .invalidJSON }
             } else if byte < 0x20 {
                 throw .invalidJSON
             } else {
-                try multibyteCharacter()
+                try multibyteCharacter(bytes)
             }
         }
     }
 
     /// A character of two to four bytes: the table of RFC 3629 section 4, without overlong forms and surrogates.
-    private mutating func multibyteCharacter() throws(TelemetryFault) {
+    private mutating func multibyteCharacter(_ bytes: UnsafePointer<UInt8>) throws(TelemetryFault) {
         let count: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF
         switch bytes[position] {
@@ -191,7 +298,7 @@ struct JSONScanner {
     // MARK: Bytes
 
     @inline(__always)
-    private mutating func skipWhiteSpace() {
+    private mutating func skipWhiteSpace(_ bytes: UnsafePointer<UInt8>) {
         while position < end {
             switch bytes[position] {
             case 0x20, 0x09, 0x0A, 0x0D: position += 1
@@ -201,7 +308,7 @@ struct JSONScanner {
     }
 
     @inline(__always)
-    private mutating func take(_ byte: UInt8) -> Bool {
+    private mutating func take(_ bytes: UnsafePointer<UInt8>, _ byte: UInt8) -> Bool {
         guard position < end, bytes[position] == byte else { return false }
         position += 1
         return true
@@ -209,7 +316,7 @@ struct JSONScanner {
 
     /// Skips bytes that are ASCII and neither controls nor quote nor backslash, eight at a time.
     @inline(__always)
-    private mutating func skipPlainCharacters() {
+    private mutating func skipPlainCharacters(_ bytes: UnsafePointer<UInt8>) {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080
         while end - position >= 8 {
@@ -235,89 +342,30 @@ struct JSONScanner {
 
     // MARK: Wanted places
 
-    private func child(of node: Int, at index: Int) -> Int {
-        guard node >= 0 else { return JSONScanner.unwanted }
-        for child in nodes[node].children where nodes[child].arrayIndex == index { return child }
-        return JSONScanner.unwanted
+    private struct Name {
+        var start: Int
+        var end: Int
+        var hasEscapes: Bool
+    }
+
+    private mutating func child(of node: Int, at index: Int) -> Int {
+        if node >= 0 { return tree.child(of: node, at: index) }
+        guard let token = outerToken(node), token.elementsEqual(String(index).utf8) else { return PathTree.unwanted }
+        return node - 1
     }
 
     @inline(__always)
-    private func child(of node: Int, named name: (start: Int, end: Int, hasEscapes: Bool)) -> Int {
-        guard node >= 0 else { return JSONScanner.unwanted }
-        for child in nodes[node].children where matches(nodes[child].name, name) { return child }
-        return JSONScanner.unwanted
+    private mutating func child(_ bytes: UnsafePointer<UInt8>, of node: Int, named name: Name) -> Int {
+        if node == PathTree.unwanted { return node }
+        let text = UnsafeBufferPointer(start: bytes + name.start, count: name.end - name.start)
+        if node >= 0 { return tree.child(of: node, named: text, hasEscapes: name.hasEscapes) }
+        guard let token = outerToken(node), JSONEscape.isEqual(text, to: token) else { return PathTree.unwanted }
+        return node - 1
     }
 
-    @inline(__always)
-    private func matches(_ wanted: Range<Int>, _ name: (start: Int, end: Int, hasEscapes: Bool)) -> Bool {
-        if name.hasEscapes { return matchesEscaped(wanted, name.start, name.end) }
-        guard wanted.count == name.end - name.start else { return false }
-        for index in 0..<wanted.count where names[wanted.lowerBound + index] != bytes[name.start + index] {
-            return false
-        }
-        return true
-    }
-
-    private func matchesEscaped(_ wanted: Range<Int>, _ start: Int, _ end: Int) -> Bool {
-        var compared = wanted.lowerBound
-        var position = start
-        while position < end {
-            if bytes[position] == UInt8(ascii: "\\") {
-                guard let scalar = JSONEscape.read(bytes, at: &position, end: end) else { return false }
-                for byte in UTF8.encode(scalar)! {
-                    guard compared < wanted.upperBound, names[compared] == byte else { return false }
-                    compared += 1
-                }
-            } else {
-                guard compared < wanted.upperBound, names[compared] == bytes[position] else { return false }
-                compared += 1
-                position += 1
-            }
-        }
-        return compared == wanted.upperBound
-    }
-}
-
-/// An escape within a JSON string, RFC 8259 section 7.
-enum JSONEscape {
-    /// Reads the escape that begins (with its backslash) at `position` and moves behind it; nil if it is none, or half
-    /// of a surrogate pair.
-    static func read(_ bytes: UnsafePointer<UInt8>, at position: inout Int, end: Int) -> Unicode.Scalar? {
-        guard end - position >= 2 else { return nil }
-        let kind = bytes[position + 1]
-        position += 2
-        switch kind {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(kind)
-        case UInt8(ascii: "b"): return "\u{8}"
-        case UInt8(ascii: "f"): return "\u{C}"
-        case UInt8(ascii: "n"): return "\n"
-        case UInt8(ascii: "r"): return "\r"
-        case UInt8(ascii: "t"): return "\t"
-        case UInt8(ascii: "u"): break
-        default: return nil
-        }
-        guard let unit = hexadecimal(bytes, at: &position, end: end) else { return nil }
-        guard (0xD800...0xDBFF).contains(unit) else { return Unicode.Scalar(unit) }
-        guard end - position >= 2, bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
-        else { return nil }
-        position += 2
-        guard let low = hexadecimal(bytes, at: &position, end: end), (0xDC00...0xDFFF).contains(low) else { return nil }
-        return Unicode.Scalar(0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00))
-    }
-
-    private static func hexadecimal(_ bytes: UnsafePointer<UInt8>, at position: inout Int, end: Int) -> UInt32? {
-        guard end - position >= 4 else { return nil }
-        var value: UInt32 = 0
-        for index in 0..<4 {
-            let byte = bytes[position + index]
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt32(byte - UInt8(ascii: "0"))
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt32(byte - UInt8(ascii: "a") + 10)
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = value << 4 | UInt32(byte - UInt8(ascii: "A") + 10)
-            default: return nil
-            }
-        }
-        position += 4
-        return value
+    /// The name that leads on from an outer node on the way to the rows.
+    private func outerToken(_ node: Int) -> [UInt8]? {
+        let level = JSONScanner.outer - node
+        return rowsPath.indices.contains(level) ? rowsPath[level] : nil
     }
 }

@@ -14,7 +14,7 @@ package struct SeriesID: Hashable, Sendable {
 /// Gives each series a slot, so that what is known about it can stand in a plain array: `state[slot]`.
 ///
 /// At most `capacity` series have one; a further series takes the slot of the one that was not used for the longest
-/// time (counted in `evictedCount`). All memory but the keys' own text is taken at start: about 100 bytes per slot.
+/// time (counted in `evictedCount`). All memory but the keys' own text is taken at start: 106 bytes per slot.
 /// Each look-up is one hash of the key and takes constant time.
 package struct SeriesRegistry: Sendable {
     package struct Place: Sendable, Equatable {
@@ -74,6 +74,15 @@ package struct SeriesRegistry: Sendable {
 
     /// What the slot belongs to now; nil if it was never given away.
     package func id(ofSlot slot: Int) -> SeriesID? { entries.indices.contains(slot) ? entries[slot].id : nil }
+
+    /// The slot that was not used for the longest time; nil if none is.
+    package var oldestSlot: Int? { oldest >= 0 ? Int(oldest) : nil }
+
+    /// The slot that was used next after `slot` was.
+    package func slotUsed(after slot: Int) -> Int? {
+        let newer = entries[slot].newer
+        return newer >= 0 ? Int(newer) : nil
+    }
 
     private mutating func unlink(_ slot: Int32) {
         let (newer, older) = (entries[Int(slot)].newer, entries[Int(slot)].older)

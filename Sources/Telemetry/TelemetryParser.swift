@@ -2,185 +2,187 @@
 
 import Streaming
 
-/// A value of a series at a moment.
-package struct Sample: Sendable, Equatable {
-    /// Which of the declared series, by its position.
-    package var series: Int
-    /// Finite. Integers beyond 2^53 are rounded to the nearest `Double`.
-    package var value: Double
-    /// Since 1970-01-01T00:00:00Z: the time in the payload, or else the time received.
-    package var unixNanoseconds: Int64
-
-    package init(series: Int, value: Double, unixNanoseconds: Int64) {
-        self.series = series
-        self.value = value
-        self.unixNanoseconds = unixNanoseconds
-    }
-}
-
-/// A series that a telemetry source gives, and where its value stands. Format `number` reads no pointer.
-package struct SeriesDeclaration: Sendable, Equatable {
-    package var name: String
-    package var pointer: JSONPointer
-
-    package init(name: String, pointer: JSONPointer) {
-        self.name = name
-        self.pointer = pointer
-    }
-}
-
-/// What became of a telemetry message.
-package enum ParseOutcome: Sendable, Equatable {
-    /// At least one sample. What else was wrong stands in `TelemetryParser.faults`.
-    case processed
-    /// No sample. The reason of the whole message; if each series failed by the same fault, that one, else `noSamples`.
-    case failed(TelemetryFault)
-}
-
-/// Payload to samples: reads the declared series of a message.
+/// Payload to samples: reads the declared series of a message, or all that it finds.
 ///
-/// Comes in: the bytes of one payload, from anyone. Goes out: at most one sample per declared series, in the order of
-/// declaration. A series that is missing or of the wrong type is left out and named in `faults`; the others count. A
-/// time that cannot be read is named there too, and the time received counts instead. Everything is validated, also
-/// what is not wanted. Nothing is allocated once `samples` has grown to the number of series.
+/// Comes in: the bytes of one payload, from anyone. Goes out: samples, row by row; within a row of declared series in their
+/// order. A value that gives no sample is left out and named in `faults`; the others count. A time that cannot be read is
+/// named there too, and the time received counts instead. Everything is validated, also what is not wanted. Nothing is
+/// allocated once the working memory has grown, but by `sparkplug`.
 ///
 /// A value type with its own working memory: one per thread.
 package struct TelemetryParser: Sendable {
+    package typealias Fault = SampleFault
+
     package struct Limits: Sendable, Equatable {
         /// Larger payloads fail as `too_large` unread.
         package var payloadBytes: Int
+        /// Of one message; what goes beyond is counted as `too_many_samples`.
+        package var samples: Int
 
-        package init(payloadBytes: Int = 1 << 20) { self.payloadBytes = payloadBytes }
+        package init(payloadBytes: Int = 1 << 20, samples: Int = 10_000) {
+            self.payloadBytes = payloadBytes
+            self.samples = samples
+        }
+    }
+
+    /// Where the time of measurement stands, and how it is written.
+    package struct TimeField: Sendable, Equatable {
+        package var pointer: JSONPointer
+        package var reading: TimeReading
+
+        package init(_ pointer: JSONPointer, _ reading: TimeReading = TimeReading()) {
+            self.pointer = pointer
+            self.reading = reading
+        }
+    }
+
+    package struct Settings: Sendable {
+        package var format: PayloadFormat
+        /// Nil: all that are found.
+        package var series: [SeriesDeclaration]?
+        /// Names that have their numbers before their series are found, from 0.
+        package var expected: [String] = []
+        /// JSON: an array of which each element is a row. The other pointers start at the row.
+        package var samples: JSONPointer?
+        package var timestamp: TimeField?
+        /// JSON, Sparkplug: whether strings that read as numbers or states count.
+        package var readsStrings = false
+        /// Sparkplug: whether nodes are asked for births that were missed.
+        package var asksForBirths = true
+        package var limits = Limits()
+
+        package init(_ format: PayloadFormat, series: [SeriesDeclaration]?) {
+            self.format = format
+            self.series = series
+        }
     }
 
     package enum ConfigurationFault: Error, Equatable, CustomStringConvertible {
         case noSeries
         case repeatedName(String)
         case numberHasOneSeries
+        case notAColumn(String)
+        case notAField(String)
+        case notAMetric(String)
 
         package var description: String {
             switch self {
             case .noSeries: "at least one series must be declared"
             case .repeatedName(let name): "the series \"\(name)\" is declared twice"
             case .numberHasOneSeries: "format number gives one series and no timestamp"
+            case .notAColumn(let text): "\"\(text)\" names no column: write /NAME, or /0 for the first"
+            case .notAField(let text):
+                "\"\(text)\" names no field: write /MEASUREMENT/FIELD or /MEASUREMENT,TAG=VALUE/FIELD"
+            case .notAMetric(let text): "\"\(text)\" names no metric: write /METRIC"
             }
         }
     }
 
-    /// What was wrong with a part of a message that still gave samples (or with all of its parts).
-    package struct Fault: Sendable, Equatable {
-        /// Position of the series; nil for the timestamp.
-        package var series: Int?
-        package var reason: TelemetryFault
-
-        package init(series: Int?, reason: TelemetryFault) {
-            self.series = series
-            self.reason = reason
-        }
+    package let settings: Settings
+    /// Names of the series, by `Sample.series`. Grows as series are found.
+    package var names: [String] { seriesNames.names }
+    /// Of the last message.
+    package var faults: [SampleFault] { sink.faults }
+    /// Edge nodes that are to send their births again, since the last message.
+    package var rebirths: [SparkplugNode] {
+        if case .sparkplug(let samples) = reader { samples.rebirths } else { [] }
     }
 
-    package let format: PayloadFormat
-    package let series: [SeriesDeclaration]
-    /// Of the last message.
-    package private(set) var faults: [Fault] = []
+    private var seriesNames: SeriesNames
+    private var sink: SampleSink
+    private var reader: Reader
 
-    private let limits: Limits
-    private let hasTimestamp: Bool
-    /// The series in their order, then the timestamp.
-    private let paths: WantedPaths
-    private var slots: [JSONSlot]
+    private enum Reader: Sendable {
+        case json(JSONSamples)
+        case number
+        case csv(CSVSamples)
+        case influx(InfluxSamples)
+        case sparkplug(SparkplugSamples)
+    }
 
-    package init(
-        format: PayloadFormat, series: [SeriesDeclaration], timestamp: JSONPointer? = nil, limits: Limits = Limits()
-    ) throws(ConfigurationFault) {
-        guard !series.isEmpty else { throw .noSeries }
-        for (index, declaration) in series.enumerated()
-        where series[..<index].contains(where: { $0.name == declaration.name }) {
-            throw .repeatedName(declaration.name)
-        }
-        if format == .number, series.count != 1 || timestamp != nil { throw .numberHasOneSeries }
-        self.format = format
-        self.series = series
-        self.limits = limits
-        hasTimestamp = timestamp != nil
-        paths = WantedPaths(series.map(\.pointer) + (timestamp.map { [$0] } ?? []))
-        slots = Array(repeating: JSONSlot(), count: paths.slotCount)
-        faults.reserveCapacity(series.count + 1)
+    package init(_ settings: Settings) throws(ConfigurationFault) {
+        try TelemetryParser.check(settings)
+        self.settings = settings
+        seriesNames = SeriesNames(settings.series?.map(\.name) ?? settings.expected)
+        sink = SampleSink(sampleLimit: settings.limits.samples)
+        reader =
+            switch settings.format {
+            case .json: .json(JSONSamples(settings))
+            case .number: .number
+            case .csv: .csv(CSVSamples(settings))
+            case .influx: .influx(InfluxSamples(settings))
+            case .sparkplug: .sparkplug(SparkplugSamples(settings))
+            }
     }
 
     /// Replaces the content of `samples` (empty after `failed`).
     package mutating func parse(
-        _ payload: UnsafeRawBufferPointer, receivedAt: Instant, into samples: inout [Sample]
+        _ payload: UnsafeRawBufferPointer, topic: String = "", receivedAt: Instant, into samples: inout [Sample]
     ) -> ParseOutcome {
-        samples.removeAll(keepingCapacity: true)
-        faults.removeAll(keepingCapacity: true)
-        guard payload.count <= limits.payloadBytes else { return .failed(.tooLarge) }
-        switch format {
-        case .json: return parseJSON(payload, receivedAt, &samples)
-        case .number: return parseNumber(payload, receivedAt, &samples)
+        swap(&samples, &sink.samples)
+        defer { swap(&samples, &sink.samples) }
+        sink.begin()
+        guard payload.count <= settings.limits.payloadBytes else { return .failed(.tooLarge) }
+        do throws(TelemetryFault) {
+            return try read(payload, topic, receivedAt) ? sink.outcome : .processed
+        } catch {
+            sink.samples.removeAll(keepingCapacity: true)
+            return .failed(error)
         }
     }
 
-    private mutating func parseJSON(
-        _ payload: UnsafeRawBufferPointer, _ receivedAt: Instant, _ samples: inout [Sample]
-    ) -> ParseOutcome {
-        let paths = self.paths
-        let fault = slots.withUnsafeMutableBufferPointer { slots -> TelemetryFault? in
-            do throws(TelemetryFault) { try JSONScanner.scan(payload, for: paths, into: slots) } catch { return error }
-            return nil
+    /// False for a message that has no samples by its nature.
+    private mutating func read(
+        _ payload: UnsafeRawBufferPointer, _ topic: String, _ receivedAt: Instant
+    ) throws(TelemetryFault) -> Bool {
+        // Taken out while it works, so that its memory is not copied.
+        var reader = Reader.number
+        swap(&reader, &self.reader)
+        defer { swap(&reader, &self.reader) }
+        switch reader {
+        case .json(var samples):
+            reader = .number
+            defer { reader = .json(samples) }
+            try samples.read(payload, receivedAt, &seriesNames, &sink)
+        case .number:
+            let value = TextValue.plain(payload, other: .notANumber) ?? .refused(.notANumber)
+            sink.add(value, series: 0, at: receivedAt.unixNanoseconds)
+        case .csv(var samples):
+            reader = .number
+            defer { reader = .csv(samples) }
+            try samples.read(payload, receivedAt, &seriesNames, &sink)
+        case .influx(var samples):
+            reader = .number
+            defer { reader = .influx(samples) }
+            try samples.read(payload, receivedAt, &seriesNames, &sink)
+        case .sparkplug(var samples):
+            reader = .number
+            defer { reader = .sparkplug(samples) }
+            return try samples.read(payload, topic, receivedAt, &seriesNames, &sink)
         }
-        if let fault { return .failed(fault) }
-        var time = receivedAt.unixNanoseconds
-        if hasTimestamp {
-            if let given = moment(in: slots[paths.slotOfPointer[series.count]], of: payload) {
-                time = given
-            } else {
-                faults.append(Fault(series: nil, reason: .badTimestamp))
+        return true
+    }
+
+    private static func check(_ settings: Settings) throws(ConfigurationFault) {
+        if settings.format == .number, settings.series?.count != 1 || settings.timestamp != nil {
+            throw .numberHasOneSeries
+        }
+        if settings.format == .csv, let pointer = settings.timestamp?.pointer, pointer.tokens.count != 1 {
+            throw .notAColumn(pointer.description)
+        }
+        guard let series = settings.series else { return }
+        guard !series.isEmpty else { throw .noSeries }
+        for (index, declaration) in series.enumerated() {
+            if series[..<index].contains(where: { $0.name == declaration.name }) {
+                throw .repeatedName(declaration.name)
+            }
+            let pointer = declaration.pointer
+            switch settings.format {
+            case .json, .number: break
+            case .csv: if pointer.tokens.count != 1 { throw .notAColumn(pointer.description) }
+            case .influx: if pointer.tokens.count != 2 { throw .notAField(pointer.description) }
+            case .sparkplug: if pointer.tokens.isEmpty { throw .notAMetric(pointer.description) }
             }
         }
-        var common: TelemetryFault?
-        var differ = false
-        for index in series.indices {
-            let slot = slots[paths.slotOfPointer[index]]
-            let reason: TelemetryFault
-            switch slot.kind {
-            case .number where slot.value.isFinite, .boolean:
-                samples.append(Sample(series: index, value: slot.value, unixNanoseconds: time))
-                continue
-            case .number: reason = .outOfRange
-            case .missing: reason = .missingSeries
-            case .string, .null, .object, .array: reason = .wrongType
-            }
-            faults.append(Fault(series: index, reason: reason))
-            differ = differ || (common ?? reason) != reason
-            common = reason
-        }
-        if samples.isEmpty, let common { return .failed(differ ? .noSamples : common) }
-        return .processed
-    }
-
-    private func moment(in slot: JSONSlot, of payload: UnsafeRawBufferPointer) -> Int64? {
-        let text = UnsafeRawBufferPointer(rebasing: payload[slot.start..<slot.end])
-        switch slot.kind {
-        case .string where !slot.hasEscapes: return Timestamp.parse(text, zoneRequired: true)
-        case .number: return Timestamp.epoch(text)
-        default: return nil
-        }
-    }
-
-    private mutating func parseNumber(
-        _ payload: UnsafeRawBufferPointer, _ receivedAt: Instant, _ samples: inout [Sample]
-    ) -> ParseOutcome {
-        func isWhiteSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
-        guard let start = payload.firstIndex(where: { !isWhiteSpace($0) }),
-            let last = payload.lastIndex(where: { !isWhiteSpace($0) }),
-            let value = DecimalNumber.parse(UnsafeRawBufferPointer(rebasing: payload[start...last]))
-        else { return .failed(.notANumber) }
-        guard value.isFinite else {
-            faults.append(Fault(series: 0, reason: .outOfRange))
-            return .failed(.outOfRange)
-        }
-        samples.append(Sample(series: 0, value: value, unixNanoseconds: receivedAt.unixNanoseconds))
-        return .processed
     }
 }

@@ -1,8 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// How a source writes its times.
+package struct TimeReading: Sendable, Equatable {
+    package enum Unit: String, Sendable, CaseIterable {
+        /// Recognized by range, see `Timestamp.epoch`.
+        case automatic = "auto"
+        case seconds = "s"
+        case milliseconds = "ms"
+        case microseconds = "us"
+        case nanoseconds = "ns"
+    }
+
+    /// Of numbers.
+    package var unit = Unit.automatic
+    /// East of Greenwich, for dates without a zone; nil: such dates are no times, as they might be wrong by hours.
+    package var zoneSeconds: Int?
+
+    package init(unit: Unit = .automatic, zoneSeconds: Int? = nil) {
+        self.unit = unit
+        self.zoneSeconds = zoneSeconds
+    }
+}
+
 /// Reads moments as devices write them, to nanoseconds since 1970-01-01T00:00:00Z. Finer digits are cut off. Range:
 /// 1678 to 2262 for dates, 1973 to 2262 for epochs.
 package enum Timestamp {
+    /// What a text says about time.
+    package enum Reading: Sendable, Equatable {
+        case unixNanoseconds(Int64)
+        case refused(TelemetryFault)
+    }
+
+    /// A date and time, or an epoch.
+    package static func read(_ text: UnsafeRawBufferPointer, _ reading: TimeReading) -> Reading {
+        var lacksZone = false
+        if let time = dateAndTime(text, defaultZone: reading.zoneSeconds, lacksZone: &lacksZone) {
+            return .unixNanoseconds(time)
+        }
+        if lacksZone { return .refused(.noTimeZone) }
+        return epoch(text, reading.unit).map { .unixNanoseconds($0) } ?? .refused(.badTimestamp)
+    }
+
     package static func parse(_ text: some StringProtocol, zoneRequired: Bool) -> Int64? {
         var copy = Array(text.utf8)
         return copy.withUnsafeMutableBytes { parse(UnsafeRawBufferPointer($0), zoneRequired: zoneRequired) }
@@ -14,9 +52,17 @@ package enum Timestamp {
         dateAndTime(text, zoneRequired: zoneRequired) ?? epoch(text)
     }
 
-    /// RFC 3339 section 5.6, `2014-04-10T00:04:00.250+02:00`; a space may stand for the T (as there), seconds may be
-    /// missing and the zone too. A leap second counts as the first second of the next minute.
     package static func dateAndTime(_ text: UnsafeRawBufferPointer, zoneRequired: Bool) -> Int64? {
+        var lacksZone = false
+        return dateAndTime(text, defaultZone: zoneRequired ? nil : 0, lacksZone: &lacksZone)
+    }
+
+    /// RFC 3339 section 5.6, `2014-04-10T00:04:00.250+02:00`; a space may stand for the T (as there), a comma for the
+    /// point, seconds may be missing and the zone too, which may also be written `+0200`, `+02` and behind a space. A leap
+    /// second counts as the first second of the next minute.
+    private static func dateAndTime(
+        _ text: UnsafeRawBufferPointer, defaultZone: Int?, lacksZone: inout Bool
+    ) -> Int64? {
         var cursor = Cursor(text: text)
         guard let year = cursor.number(digits: 4), cursor.take("-"), let month = cursor.number(digits: 2),
             cursor.take("-"), let day = cursor.number(digits: 2),
@@ -28,25 +74,26 @@ package enum Timestamp {
         if cursor.take(":") {
             guard let number = cursor.number(digits: 2) else { return nil }
             second = number
-            if cursor.take(".") {
+            if cursor.take(".") || cursor.take(",") {
                 guard let fraction = cursor.fraction() else { return nil }
                 nanoseconds = fraction
             }
         }
-        var offset = 0
-        if cursor.take("Z") || cursor.take("z") {
-        } else if cursor.isAtEnd {
-            if zoneRequired { return nil }
+        var offset: Int?
+        if cursor.isAtEnd {
+            offset = defaultZone
         } else {
-            let negative = cursor.take("-")
-            guard negative || cursor.take("+"), let hours = cursor.number(digits: 2), cursor.take(":"),
-                let minutes = cursor.number(digits: 2), hours <= 23, minutes <= 59
-            else { return nil }
-            offset = (hours * 60 + minutes) * (negative ? -60 : 60)
+            _ = cursor.take(" ")
+            guard let zone = cursor.zoneSeconds() else { return nil }
+            offset = zone
         }
         guard cursor.isAtEnd, (1...12).contains(month), (1...days(in: month, of: year)).contains(day), hour <= 23,
             minute <= 59, second <= 60
         else { return nil }
+        guard let offset else {
+            lacksZone = true
+            return nil
+        }
         let seconds = daysSince1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
         let (scaled, overflow) = Int64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, overflowed) = scaled.addingReportingOverflow(Int64(nanoseconds))
@@ -56,7 +103,7 @@ package enum Timestamp {
     /// A number of seconds, milliseconds, microseconds or nanoseconds, with a fraction if need be. The ranges of the
     /// units do not overlap: seconds from 10^8 (1973) to 10^11 (5138), and so on in steps of a thousand. Smaller
     /// numbers are no time (most likely the device's uptime).
-    package static func epoch(_ text: UnsafeRawBufferPointer) -> Int64? {
+    package static func epoch(_ text: UnsafeRawBufferPointer, _ unit: TimeReading.Unit = .automatic) -> Int64? {
         var cursor = Cursor(text: text)
         guard let whole = cursor.integer() else { return nil }
         var fraction = 0
@@ -65,17 +112,37 @@ package enum Timestamp {
             fraction = nanoseconds
         }
         guard cursor.isAtEnd else { return nil }
-        let unit: Int64
-        switch whole {
-        case ..<100_000_000: return nil
-        case ..<100_000_000_000: unit = 1_000_000_000
-        case ..<100_000_000_000_000: unit = 1_000_000
-        case ..<100_000_000_000_000_000: unit = 1000
-        default: unit = 1
+        return epoch(whole, billionths: fraction, unit)
+    }
+
+    /// - Parameter billionths: the fraction of `whole`, in billionths.
+    package static func epoch(_ whole: Int64, billionths: Int = 0, _ unit: TimeReading.Unit = .automatic) -> Int64? {
+        let nanoseconds: Int64
+        switch (unit, whole) {
+        case (.seconds, _): nanoseconds = 1_000_000_000
+        case (.milliseconds, _): nanoseconds = 1_000_000
+        case (.microseconds, _): nanoseconds = 1000
+        case (.nanoseconds, _): nanoseconds = 1
+        case (.automatic, ..<100_000_000): return nil
+        case (.automatic, ..<100_000_000_000): nanoseconds = 1_000_000_000
+        case (.automatic, ..<100_000_000_000_000): nanoseconds = 1_000_000
+        case (.automatic, ..<100_000_000_000_000_000): nanoseconds = 1000
+        case (.automatic, _): nanoseconds = 1
         }
-        let (scaled, overflow) = whole.multipliedReportingOverflow(by: unit)
-        let (sum, overflowed) = scaled.addingReportingOverflow(Int64(fraction) * unit / 1_000_000_000)
+        let (scaled, overflow) = whole.multipliedReportingOverflow(by: nanoseconds)
+        let (sum, overflowed) = scaled.addingReportingOverflow(Int64(billionths) * nanoseconds / 1_000_000_000)
         return overflow || overflowed ? nil : sum
+    }
+
+    /// The offset of a zone: `Z`, `UTC`, `+02:00`. Nil if it is none.
+    package static func zoneSeconds(_ text: String) -> Int? {
+        if text.lowercased() == "utc" { return 0 }
+        var copy = Array(text.utf8)
+        return copy.withUnsafeMutableBytes { bytes in
+            var cursor = Cursor(text: UnsafeRawBufferPointer(bytes))
+            guard let seconds = cursor.zoneSeconds(), cursor.isAtEnd else { return nil }
+            return seconds
+        }
     }
 
     private static func days(in month: Int, of year: Int) -> Int {
@@ -120,6 +187,19 @@ private struct Cursor {
             value = value * 10 + digit
         }
         return value
+    }
+
+    /// `Z`, `+02:00`, `+0200`, `+02`.
+    mutating func zoneSeconds() -> Int? {
+        if take("Z") || take("z") { return 0 }
+        let negative = take("-")
+        guard negative || take("+"), let hours = number(digits: 2), hours <= 23 else { return nil }
+        var minutes = 0
+        if take(":") || !isAtEnd {
+            guard let number = number(digits: 2), number <= 59 else { return nil }
+            minutes = number
+        }
+        return (hours * 60 + minutes) * (negative ? -60 : 60)
     }
 
     /// At least one digit; nil beyond 64 bits.

@@ -13,17 +13,33 @@ struct AnomalyCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Score each row of a CSV file by the rows before it.",
             discussion: """
-                Prints CSV with the columns timestamp, value and score, a row per row of the file. The score is one \
-                minus the probability of a value at least as unusual, 0...1, from that row and those before it. Rows \
-                whose value is empty or no number (nan, inf) get score 0 and are not learned from.
+                With --value, prints CSV with the columns timestamp, value and score, a row per row of the file. With \
+                --series, several columns are those of one device and scored together: timestamp, the columns by their \
+                names, score and alarm (0 or 1). --false-alarms adds the alarm to one value, too.
 
-                Timestamps: 2014-04-10 00:04:00, RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since \
-                1970.
+                The score is one minus the probability of a row at least as unusual, 0...1, from that row and those \
+                before it. An alarm lasts until the device is as usual again, or until that is the new normal; \
+                --false-alarms says how many that are false are acceptable, in the time of the file: 1/day, 2/week.
+
+                Fields are separated by commas, semicolons or tabs, whichever the header line has most of. Between \
+                semicolons or tabs numbers may have a decimal comma. What is empty or no number (nan, inf, null, NA) is \
+                missing and not learned from; a row in which all is missing gets score 0.
+
+                Timestamps: 2014-04-10 00:04:00, RFC 3339, 2014/04/10 or 10.04.2014 with a time, a date alone, or \
+                seconds, milliseconds, microseconds or nanoseconds since 1970, or a small number of seconds since some \
+                beginning.
                 """)
 
         @Argument(help: "A CSV file with a header line; - for standard input.") var file: String
         @Option(help: "Name of the column with the time.") var timestamp: String
-        @Option(help: "Name of the column with the value.") var value: String
+        @Option(help: "Name of the column with the value.") var value: String?
+        @Option(help: "Names of the columns of one device, as a,b,c.") var series: String?
+        @Option(help: "How many false alarms are acceptable, like 1/day; the default with --series.")
+        var falseAlarms: FalseAlarmBudget?
+
+        func validate() throws {
+            guard (value == nil) != (series == nil) else { throw ValidationError("give one of --value and --series") }
+        }
 
         func run() throws {
             do {
@@ -36,75 +52,57 @@ struct AnomalyCommand: ParsableCommand {
         }
 
         private func scoreRows() throws {
-            let source = file == "-" ? STDIN_FILENO : open(file, O_RDONLY)
-            guard source >= 0 else { throw InputFault("cannot be opened: \(String(cString: strerror(errno)))") }
-            defer { if file != "-" { close(source) } }
-            var reader = CSVReader { buffer in
-                // Whoever reads along sees the scores of all rows that came, before more are waited for.
-                fflush(nil)
-                let count = read(source, buffer.baseAddress, buffer.count)
-                guard count >= 0 else { throw InputFault("cannot be read: \(String(cString: strerror(errno)))") }
-                return count
-            }
-            // The budget matters for alarms only, which are not printed.
-            var detector = SeriesDetector(budget: FalseAlarmBudget(count: 1, per: .seconds(86400)))
-            guard try advance(&reader) else { throw InputFault("is empty; a header line is needed") }
-            let header = (0..<reader.fieldCount).map { text(reader.field($0)) }
-            let timeColumn = try column(timestamp, in: header)
-            let valueColumn = try column(value, in: header)
-            print("timestamp,value,score")
-            while try advance(&reader) {
-                guard reader.fieldCount == header.count else {
-                    throw InputFault(
-                        "has \(reader.fieldCount) fields where the header has \(header.count)", line: reader.line)
+            var table = try SeriesTable(file: file)
+            let timeColumn = try table.column(timestamp)
+            let names = try value.map { [$0] } ?? table.columns(listed: series ?? "")
+            let columns = try names.map { try table.column($0) }
+            let budget = falseAlarms ?? FalseAlarmBudget(count: 1, per: .seconds(86400))
+            var detector = Detector(seriesCount: value == nil ? columns.count : nil, budget: budget)
+            let printsAlarm = value == nil || falseAlarms != nil
+            let titles = value == nil ? names.map(CSVReader.quoted).joined(separator: ",") : "value"
+            print("timestamp,\(titles),score\(printsAlarm ? ",alarm" : "")")
+            var values = [Double](repeating: .nan, count: columns.count)
+            while try table.advance() {
+                let timeText = table.text(timeColumn)
+                guard let time = TableTime.parse(timeText) else {
+                    throw InputFault("\"\(timeText.prefix(60))\" is no timestamp", line: table.line)
                 }
-                let timeText = text(reader.field(timeColumn))
-                let valueText = text(reader.field(valueColumn))
-                guard let time = Timestamp.parse(timeText.trimmingCharacters(in: .whitespaces), zoneRequired: false)
-                else { throw InputFault("\"\(timeText.prefix(60))\" is no timestamp", line: reader.line) }
-                guard let number = number(valueText.trimmingCharacters(in: .whitespaces)) else {
-                    throw InputFault("\"\(valueText.prefix(60))\" is no number", line: reader.line)
-                }
-                let score = detector.score(number, at: time).score
-                print("\(CSVReader.quoted(timeText)),\(CSVReader.quoted(valueText)),\(score)")
+                for (index, column) in columns.enumerated() { values[index] = try table.number(column) }
+                let score = detector.score(values, at: time)
+                let fields = columns.map { CSVReader.quoted(table.text($0)) }.joined(separator: ",")
+                let alarm = printsAlarm ? (score.isAlarm ? ",1" : ",0") : ""
+                print("\(CSVReader.quoted(timeText)),\(fields),\(score.score)\(alarm)")
             }
         }
+    }
 
-        private func advance(_ reader: inout CSVReader) throws -> Bool {
-            do {
-                return try reader.next()
-            } catch let fault as CSVReader.Fault {
-                switch fault {
-                case .recordTooLong(let line):
-                    throw InputFault("the record is longer than \(CSVReader.maximumRecordBytes) bytes", line: line)
-                case .openQuote(let line): throw InputFault("a quote is not closed", line: line)
-                case .misplacedQuote(let line):
-                    throw InputFault("a quote stands where none may; quote the field and double the quote", line: line)
-                }
-            }
+    /// One series by itself, or those of a device.
+    private enum Detector {
+        case one(SeriesDetector)
+        case device(DeviceDetector)
+
+        init(seriesCount: Int?, budget: FalseAlarmBudget) {
+            self =
+                seriesCount.map { .device(DeviceDetector(seriesCount: $0, budget: budget)) }
+                ?? .one(SeriesDetector(budget: budget))
         }
 
-        private func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
-
-        private func column(_ name: String, in header: [String]) throws -> Int {
-            guard let index = header.firstIndex(of: name) else {
-                throw InputFault("has no column \"\(name)\"; it has \(header.joined(separator: ", "))", line: 1)
+        mutating func score(_ values: [Double], at time: Int64) -> AnomalyScore {
+            switch self {
+            case .one(var detector):
+                defer { self = .one(detector) }
+                return detector.score(values[0], at: time)
+            case .device(var detector):
+                defer { self = .device(detector) }
+                return detector.score(values, at: time)
             }
-            return index
-        }
-
-        /// NaN for a missing value; nil for what is no number.
-        private func number(_ text: String) -> Double? {
-            if ["", "nan", "inf", "-inf", "+inf"].contains(text.lowercased()) { return .nan }
-            var copy = text
-            return copy.withUTF8 { DecimalNumber.parse(UnsafeRawBufferPointer($0)) }
         }
     }
 }
 
-/// What is wrong with an input file.
-private struct InputFault: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ text: String, line: Int? = nil) { description = (line.map { "line \($0): " } ?? "") + text }
+extension FalseAlarmBudget: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let budget = try? FalseAlarmBudget(argument) else { return nil }
+        self = budget
+    }
 }

@@ -4,12 +4,14 @@ import Foundation
 
 /// Series without faults, of many distributions.
 enum Noise: CaseIterable {
-    case gaussian, laplace, student3, uniform, autoregressive, quantized, randomWalk
+    case gaussian, laplace, student3, uniform, autoregressive, quantized, randomWalk, logNormal, poisson
+    /// A day has 288 samples.
+    case season
 
     func series(count: Int, seed: UInt64) -> [Double] {
         var random = Random(state: seed &* 0x2545_F491_4F6C_DD1D)
         var last = 0.0
-        return (0..<count).map { _ in
+        return (0..<count).map { index in
             switch self {
             case .gaussian: return 100 + 3 * random.gaussian()
             case .laplace: return (random.uniform() < 0.5 ? -1 : 1) * -log(random.uniform())
@@ -21,6 +23,18 @@ enum Noise: CaseIterable {
                 last = 0.9 * last + random.gaussian()
                 return last
             case .quantized: return (220 + 4 * random.gaussian()).rounded() / 10
+            case .logNormal: return exp(random.gaussian())
+            case .poisson:
+                // Of mean 2, by inversion.
+                var (value, mass, sum) = (0.0, exp(-2.0), exp(-2.0))
+                let place = random.uniform()
+                while place > sum, value < 50 {
+                    value += 1
+                    mass *= 2 / value
+                    sum += mass
+                }
+                return value
+            case .season: return 5 * sin(2 * .pi * Double(index) / 288) + random.gaussian()
             case .randomWalk:
                 last += random.gaussian()
                 return last

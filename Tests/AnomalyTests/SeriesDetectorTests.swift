@@ -73,6 +73,23 @@ import Testing
         #expect(results[300...].allSatisfy { !$0.isAlarm && $0.expected!.contains(160) })
     }
 
+    /// A switch that begins at rest: seen at once, and soon known.
+    @Test(arguments: [0.1, 0.3, 0.5])
+    func aSwitchBecomesUsual(share: Double) throws {
+        var random = Random(state: 21)
+        let series = (0..<1000).map { $0 < 60 || random.uniform() > share ? 0.0 : 1.0 }
+        #expect(try scores(series)[400...].count { $0.isAlarm } <= 1)
+    }
+
+    @Test func saysWhenTheBudgetCannotBeKept() throws {
+        // Ever new excursions, of ever larger size.
+        let series = (0..<4000).map { (index: Int) -> Double in
+            index % 100 < 3 ? pow(1.4, Double(index / 100)) : Double(index % 7)
+        }
+        #expect(try scores(series).contains { $0.isOverBudget })
+        #expect(try !scores(Noise.laplace.series(count: 4000, seed: 3)).contains { $0.isOverBudget })
+    }
+
     @Test func oneOutlierDoesNotWidenTheExpectation() throws {
         var series = Noise.gaussian.series(count: 400, seed: 3)
         let before = try scores(series)[260].expected!
@@ -129,5 +146,5 @@ import Testing
         }
     }
 
-    @Test func memoryPerSeriesIsAsDocumented() { #expect(MemoryLayout<SeriesDetector>.stride <= 5000) }
+    @Test func memoryPerSeriesIsAsDocumented() { #expect(MemoryLayout<SeriesDetector>.stride <= 5200) }
 }

@@ -19,7 +19,7 @@ import Testing
         for _ in 0..<10 { try session.run(batch: batch) }
         if allocations_of_this_thread() != count { names.append("a run") }
         count = allocations_of_this_thread()
-        try session.profile { name, _ in
+        try session.profile { name, _, _ in
             if allocations_of_this_thread() != count { names.append(name) }
             count = allocations_of_this_thread()
         }

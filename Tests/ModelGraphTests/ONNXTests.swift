@@ -4,6 +4,7 @@ import ModelGraph
 import ONNX
 import SwiftProtobuf
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct ONNXTests {
@@ -137,6 +138,38 @@ import Testing
         #expect(throws: ImportError.self) { try maker.model(folder: NSTemporaryDirectory()) }
     }
 
+    @Test(arguments: [true, false]) func externalDataMayBeLinkedWithinTheFolderOnly(inside: Bool) throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let model = folder.file("model")
+        try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: false)
+        let target = inside ? model + "/real.bin" : folder.file("secret.bin")
+        try Data([0, 0, 0x80, 0x3f]).write(to: URL(fileURLWithPath: target))
+        try FileManager.default.createSymbolicLink(atPath: model + "/weights.bin", withDestinationPath: target)
+        var maker = ONNXMaker()
+        maker.input("x", ["1"])
+        maker.proto.graph.initializer.append(
+            .with {
+                $0.name = "w"
+                $0.dataType = 1
+                $0.dims = [1]
+                $0.dataLocation = 1
+                $0.externalData = [
+                    .with {
+                        $0.key = "location"
+                        $0.value = "weights.bin"
+                    }
+                ]
+            })
+        maker.node("Add", ["x", "w"], ["y"])
+        maker.output("y")
+        if inside {
+            #expect(try run(maker.model(folder: model), ["x": Tensor([1], [Float(2)])]) == [3])
+        } else {
+            #expect(throws: ImportError.self) { try maker.model(folder: model) }
+        }
+    }
+
     @Test func giantShapesAreRefused() throws {
         var maker = ONNXMaker()
         maker.input("x", ["1", "1"])
@@ -188,6 +221,18 @@ import Testing
         #expect(try run(maker.model(), ["x": Tensor([2], x)]) == (sign > 0 ? [-1, -2] : x.map { exp($0) }))
     }
 
+    @Test func operatorsMadeUpOfOthersGiveTheirResult() throws {
+        var maker = ONNXMaker(version: 22)
+        maker.input("x", ["1", "2"])
+        maker.node("LpNormalization", ["x"], ["n"])
+        maker.integers("two", [2])
+        maker.node(
+            "ReverseSequence", ["n", "two"], ["y"],
+            attributes: [ONNXMaker.int("time_axis", 1), ONNXMaker.int("batch_axis", 0)])
+        maker.output("y")
+        #expect(try run(maker.model(), ["x": Tensor([1, 2], [Float(3), 4])]) == [0.8, 0.6])
+    }
+
     @Test func weightsMayHaveFourBits() throws {
         var maker = ONNXMaker(version: 21)
         maker.input("x", ["1", "3"])
@@ -237,7 +282,7 @@ import Testing
         maker.output("s199")
         let graph = try maker.model().graph
         let bytes = graph.constants.values.reduce(0) { $0 + $1.count * $1.type.sizeBytes }
-        #expect(bytes <= 64 << 20)
+        #expect(bytes <= 65 << 20)
     }
 
     @Test func aCycleIsMalformed() throws {

@@ -56,6 +56,27 @@ import Testing
         #expect(try #require(ReferenceEvaluator(folded).run(input())["y"]).array(of: Float.self) == expected)
     }
 
+    @Test func aFunctionBetweenALayerAndItsConversionIsPartOfTheLayer() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput("x", .float32, [1, 2, 3, 3])
+        let form = (type: ElementType.uint8, quantization: QuantizationParameters(scale: 0.1, zeroPoint: 100))
+        func add(_ operation: Operator, _ inputs: [ValueID?], stored: Bool = false) throws -> [ValueID?] {
+            let name = "v\(builder.graph.values.count)"
+            return try builder.add(name, operation, inputs, outputs: [name], stored: stored ? form : nil)
+        }
+        let weight = builder.addConstant(
+            "w", Tensor([2, 2, 1, 1], [Int8(1), 2, 3, 4]), quantization: .init(scale: 0.5, zeroPoint: 0))
+        let first = try add(.dequantizeLinear, try add(.quantizeLinear, [x], stored: true))
+        let sums = try add(
+            .convolution(Convolution(kernel: [1, 1])), first + (try add(.dequantizeLinear, [weight])))
+        let last = try add(.quantizeLinear, try add(.unary(.relu), sums), stored: true)
+        let y = try #require(try add(.dequantizeLinear, last)[0])
+        let graph = QuantizationFolding.folded(try builder.finish(named: [(name: "y", id: y)]))
+        #expect(graph.nodes.count == 5)
+        let fused = QuantizationFolding.folded(Fusion.fused(graph))
+        #expect(fused.nodes.map(\.operation.name) == ["quantizeLinear", "convolution", "dequantizeLinear"])
+    }
+
     @Test func unfoldedNodesGiveTheSameNumbers() throws {
         let folded = QuantizationFolding.folded(try network(.uint8))
         let indices = Set(folded.nodes.indices.filter { folded.isUnfoldable(folded.nodes[$0]) })
@@ -79,6 +100,23 @@ import Testing
         let folded = QuantizationFolding.folded(try builder.finish(named: outputs))
         let function = try #require(folded.nodes.first { $0.operation == .unary(.relu) })
         #expect(function.outputs[0].map { folded[$0].quantization } == .some(nil))
+    }
+
+    @Test func weightsOfRecurrentLayersStaySigned() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput(
+            "x", .uint8, [2, 1, 3], quantization: QuantizationParameters(scale: 0.1, zeroPoint: 128))
+        func weight(_ name: String, _ columns: Int) -> ValueID {
+            builder.addConstant(
+                name, Tensor([1, 8, columns], (0..<(8 * columns)).map { Int8($0) }),
+                quantization: QuantizationParameters(scale: 0.1, zeroPoint: 0))
+        }
+        let recurrent = Recurrent(
+            cell: .lstm, direction: .forward, hiddenSize: 2, functions: [.sigmoid, .tanh, .tanh])
+        let inputs = [x, weight("w", 3), weight("r", 2)]
+        let y = try #require(try builder.add("l", .recurrent(recurrent), inputs, outputs: ["y"])[0])
+        let folded = QuantizationFolding.folded(try builder.finish(named: [(name: "y", id: y)]))
+        #expect(folded.constants.values.allSatisfy { $0.type == .int8 })
     }
 
     @Test func parametersThatAreComputedAreWrittenOut() throws {

@@ -47,8 +47,9 @@ struct HostileFlowTests {
 
     @Test(arguments: [
         ("", "invalid_json"), ("{\"temp\": \"12\"}", "wrong_type"), ("{\"temp\": [1]}", "wrong_type"),
-        ("{\"temp\": null}", "wrong_type"), ("[1]", "missing_series"), ("{\"temp\": NaN}", "invalid_json"),
-        ("{\"temp\": -Infinity}", "invalid_json"), ("{\"temp\": 1e999}", "out_of_range"),
+        ("{\"temp\": null}", "null"), ("[1]", "missing_series"), ("{\"temp\": NaN}", "not_finite"),
+        ("{\"temp\": -Infinity}", "not_finite"), ("{\"temp\": nan}", "invalid_json"),
+        ("{\"temp\": 1e999}", "out_of_range"),
         ("{\"temp\": 1", "invalid_json"),
         (String(repeating: "[", count: 100_000), "too_deep"),
         (String(repeating: "{\"temp\":", count: 100_000), "too_deep"),

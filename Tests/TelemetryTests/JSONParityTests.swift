@@ -97,6 +97,37 @@ import Testing
         }
     }
 
+    @Test(arguments: 1...10)
+    func findsTheSameNumbersByItself(seed: Int) throws {
+        var writer = Writer(generator: SeededGenerator(state: UInt64(seed * 77)), hasExponents: false)
+        var parser = try TelemetryParser.make(.json, limits: .init(samples: 100_000))
+        for _ in 0..<100 {
+            writer.text = ""
+            writer.value(0)
+            // At the top an array of objects would be read row by row.
+            let text = Array("{\"r\":\(writer.text)}".utf8)
+            var expected: [String: Double] = [:]
+            collect(try #require(foundation(text)), "", &expected)
+            let found = parser.read(text).values
+            #expect(Set(found.keys) == Set(expected.keys), "\(writer.text)")
+            for (name, value) in found {
+                let other = expected[name] ?? .nan
+                #expect(abs(value - other) <= 1e-14 * abs(other), "\(name) in \(writer.text)")
+            }
+        }
+    }
+
+    private func collect(_ value: Any, _ name: String, _ numbers: inout [String: Double]) {
+        func below(_ level: String) -> String { name.isEmpty ? level : name + "." + level }
+        switch value {
+        case let object as [String: Any]: for (key, member) in object { collect(member, below(key), &numbers) }
+        case let array as [Any]:
+            for (index, member) in array.enumerated() { collect(member, below("\(index)"), &numbers) }
+        case let number as NSNumber: numbers[name] = number.doubleValue
+        default: break
+        }
+    }
+
     private func value(at pointer: String, in root: Any) -> Any? {
         pointer.split(separator: "/").reduce(Optional(root)) { value, token in
             if let object = value as? [String: Any] { return object[String(token)] }

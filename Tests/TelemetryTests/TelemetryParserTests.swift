@@ -6,53 +6,40 @@ import Testing
 @testable import Telemetry
 
 @Suite struct TelemetryParserTests {
-    private static let receivedAt = Instant(monotonicNanoseconds: 1, unixNanoseconds: 42)
-
-    private struct Result {
-        var outcome: ParseOutcome
-        var values: [Int: Double]
-        var faults: [TelemetryParser.Fault]
-        var time: Int64?
-    }
-
     private func parse(
         _ payload: String, _ pointers: [String] = ["/a", "/b"], format: PayloadFormat = .json, timestamp: String? = nil,
-        limits: TelemetryParser.Limits = TelemetryParser.Limits()
-    ) throws -> Result {
-        var parser = try TelemetryParser(
-            format: format, series: pointers.map { SeriesDeclaration(name: $0, pointer: try JSONPointer($0)) },
-            timestamp: try timestamp.map { try JSONPointer($0) }, limits: limits)
-        var samples = [Sample(series: 9, value: 9, unixNanoseconds: 9)]
-        let bytes = Payload(payload)
-        let outcome = parser.parse(
-            UnsafeRawBufferPointer(bytes.bytes), receivedAt: TelemetryParserTests.receivedAt, into: &samples)
-        return Result(
-            outcome: outcome, values: Dictionary(uniqueKeysWithValues: samples.map { ($0.series, $0.value) }),
-            faults: parser.faults, time: samples.first?.unixNanoseconds)
+        readsStrings: Bool = false, limits: TelemetryParser.Limits = TelemetryParser.Limits()
+    ) throws -> Reading {
+        var parser = try TelemetryParser.make(
+            format, pointers, timestamp: timestamp, readsStrings: readsStrings, limits: limits)
+        return parser.read(payload)
     }
 
     @Test func givesASampleForEachSeries() throws {
         let result = try parse(#"{"a": 21.5, "b": true}"#)
         #expect(result.outcome == .processed)
-        #expect(result.values == [0: 21.5, 1: 1])
-        #expect(result.time == 42)
+        #expect(result.values == ["/a": 21.5, "/b": 1])
+        #expect(Set(result.times) == [42])
         #expect(result.faults.isEmpty)
     }
 
     @Test func otherSeriesCountBesideAFault() throws {
         let result = try parse(#"{"a": "21.5", "b": 2}"#)
         #expect(result.outcome == .processed)
-        #expect(result.values == [1: 2])
+        #expect(result.values == ["/b": 2])
         #expect(result.faults == [TelemetryParser.Fault(series: 0, reason: .wrongType)])
     }
 
     @Test(
         arguments: [
-            (#"{"a":null,"b":"x"}"#, TelemetryFault.wrongType), (#"{"a":{},"b":[]}"#, .wrongType),
+            (#"{"a":[1],"b":"x"}"#, TelemetryFault.wrongType), (#"{"a":{},"b":[]}"#, .wrongType),
+            (#"{"a":null,"b":null}"#, .nullValue), (#"{"a":NaN,"b":-Infinity}"#, .notFinite),
+            (#"{"a":"unavailable","b":"Unknown"}"#, .unavailable), (#"{"a":"nan","b":"inf"}"#, .notFinite),
             ("{}", .missingSeries),
             (#"{"a":1e999,"b":-1e999}"#, .outOfRange), (#"{"a":null}"#, .noSamples), ("[1,2]", .missingSeries),
             ("3", .missingSeries),
-            (#"{"a":NaN}"#, .invalidJSON), ("", .invalidJSON), (#"{"a":1,"b":2"#, .invalidJSON),
+            (#"{"a":nan}"#, .invalidJSON), (#"{"a":NaNN}"#, .invalidJSON), (#"{"a":+Infinity}"#, .invalidJSON),
+            (#"{"a":-I}"#, .invalidJSON), ("", .invalidJSON), (#"{"a":1,"b":2"#, .invalidJSON),
             (#"{"a":1}x"#, .invalidJSON),
         ] as [(String, TelemetryFault)])
     func failsWithTheReason(payload: String, reason: TelemetryFault) throws {
@@ -74,26 +61,58 @@ import Testing
         ] as [(String, Int64)])
     func readsTheTime(time: String, nanoseconds: Int64) throws {
         let result = try parse(#"{"a": 1, "t": \#(time)}"#, ["/a"], timestamp: "/t")
-        #expect(result.time == nanoseconds)
+        #expect(result.times == [nanoseconds])
         #expect(result.faults.isEmpty)
     }
 
-    @Test(arguments: [#", "t": "yesterday""#, "", #", "t": 17"#, #", "t": null"#, #", "t": "2014-04-10T00:04:00""#])
-    func usesTheTimeReceivedWhereNoneCanBeRead(member: String) throws {
+    @Test(
+        arguments: [
+            (#", "t": "yesterday""#, .badTimestamp), ("", .badTimestamp), (#", "t": 17"#, .badTimestamp),
+            (#", "t": null"#, .badTimestamp), (#", "t": "2014-04-10T00:04:00""#, .noTimeZone),
+        ] as [(String, TelemetryFault)])
+    func usesTheTimeReceivedWhereNoneCanBeRead(member: String, reason: TelemetryFault) throws {
         let result = try parse(#"{"a": 1\#(member)}"#, ["/a"], timestamp: "/t")
         #expect(result.outcome == .processed)
-        #expect(result.time == 42)
-        #expect(result.faults == [TelemetryParser.Fault(series: nil, reason: .badTimestamp)])
+        #expect(Set(result.times) == [42])
+        #expect(result.faults == [TelemetryParser.Fault(series: nil, reason: reason)])
     }
 
-    @Test(arguments: [("21.5", 21.5), (" -3e2\r\n", -300), ("+.5", 0.5), ("007", 7)])
+    @Test(arguments: [
+        ("21.5", 21.5), (" -3e2\r\n", -300), ("+.5", 0.5), ("007", 7), ("ON", 1), ("off\n", 0), ("True", 1),
+        ("closed", 0),
+    ])
     func readsPlainNumbers(payload: String, value: Double) throws {
-        #expect(try parse(payload, [""], format: .number).values == [0: value])
+        #expect(try parse(payload, [""], format: .number).values == ["": value])
     }
 
-    @Test(arguments: ["", " ", "nan", "inf", "ON", "1 2", "21,5", "0x1F", "\"5\"", "1e", "unavailable"])
-    func refusesWhatIsNoPlainNumber(payload: String) throws {
-        #expect(try parse(payload, [""], format: .number).outcome == .failed(.notANumber))
+    @Test(
+        arguments: [
+            ("", .notANumber), (" ", .notANumber), ("1 2", .notANumber), ("21,5", .notANumber), ("0x1F", .notANumber),
+            ("\"5\"", .notANumber), ("1e", .notANumber), ("one", .notANumber), ("nan", .notFinite),
+            ("-INF", .notFinite),
+            ("unavailable", .unavailable), ("unknown\n", .unavailable), ("-", .unavailable), ("1e999", .outOfRange),
+        ] as [(String, TelemetryFault)])
+    func refusesWhatIsNoPlainNumber(payload: String, reason: TelemetryFault) throws {
+        #expect(try parse(payload, [""], format: .number).outcome == .failed(reason))
+    }
+
+    @Test(arguments: [
+        ("9007199254740992", false), ("9007199254740993", true), ("-9007199254740993", true),
+        ("18446744073709551615", true),
+        ("18446744073709549568", false), ("123456789012345678901", true), ("1e300", false), ("0.1", false),
+    ])
+    func integersThatAreRoundedAreNoted(text: String, isRounded: Bool) throws {
+        let result = try parse("{\"a\":\(text)}", ["/a"])
+        #expect(result.values["/a"] == Double(text))
+        #expect(result.reasons == (isRounded ? [.rounded] : []))
+        #expect(try parse(text, [""], format: .number).reasons == (isRounded ? [.rounded] : []))
+    }
+
+    @Test func numbersInStringsCountWhenAskedFor() throws {
+        let text = #"{"a":"21.5","b":"ON"}"#
+        #expect(try parse(text).outcome == .failed(.wrongType))
+        #expect(try parse(text, readsStrings: true).values == ["/a": 21.5, "/b": 1])
+        #expect(try parse(#"{"a":"warm","b":"1e999"}"#, readsStrings: true).reasons == [.wrongType, .outOfRange])
     }
 
     @Test func refusesAmbiguousDeclarations() throws {

@@ -12,7 +12,10 @@ import Testing
             ("2014-04-09t19:34:00-04:30", 1_397_088_240_000_000_000),
             ("2024-02-29 12:00:00.250z", 1_709_208_000_250_000_000),
             ("2016-12-31T23:59:60Z", 1_483_228_800_000_000_000),
-            ("2000-03-01T00:00:00.123456789123Z", 951_868_800_123_456_789), ("1969-12-31T23:59:59Z", -1_000_000_000),
+            ("2000-03-01T00:00:00.123456789123Z", 951_868_800_123_456_789),
+            ("2014-04-10 02:04:00 +0200", 1_397_088_240_000_000_000),
+            ("2014-04-10T02:04:00+02", 1_397_088_240_000_000_000),
+            ("2014-04-10T00:04:00,5Z", 1_397_088_240_500_000_000), ("1969-12-31T23:59:59Z", -1_000_000_000),
         ] as [(String, Int64)])
     func readsDates(text: String, nanoseconds: Int64) {
         #expect(Timestamp.parse(text, zoneRequired: true) == nanoseconds)
@@ -46,4 +49,33 @@ import Testing
         "0", "12345", "-1700000000", "1.7e9", "99999999999999999999", "1700000000.", "9223372036854775808",
     ])
     func refusesOtherNumbers(text: String) { #expect(Timestamp.parse(text, zoneRequired: true) == nil) }
+
+    @Test func aConfiguredZoneIsThatOfDatesWithoutOne() {
+        func read(_ text: String, _ reading: TimeReading) -> Timestamp.Reading {
+            Array(text.utf8).withUnsafeBytes { Timestamp.read($0, reading) }
+        }
+        let zone = TimeReading(zoneSeconds: 7200)
+        #expect(read("2014-04-10T02:04:00", zone) == .unixNanoseconds(1_397_088_240_000_000_000))
+        #expect(read("2014-04-10T00:04:00Z", zone) == .unixNanoseconds(1_397_088_240_000_000_000))
+        #expect(read("2014-04-10T02:04:00", TimeReading()) == .refused(.noTimeZone))
+        #expect(read("2014-04-31T02:04:00", TimeReading()) == .refused(.badTimestamp))
+        #expect(read("soon", zone) == .refused(.badTimestamp))
+    }
+
+    @Test(arguments: [("Z", 0), ("UTC", 0), ("+02:00", 7200), ("-0530", -19800), ("+01", 3600)])
+    func zones(text: String, seconds: Int) { #expect(Timestamp.zoneSeconds(text) == seconds) }
+
+    @Test(arguments: ["", "CET", "+2", "+25:00", "+01:60", "+01:00x", "01:00"])
+    func textsThatAreNoZones(text: String) { #expect(Timestamp.zoneSeconds(text) == nil) }
+
+    @Test func aDeclaredUnitNeedsNoRange() {
+        func epoch(_ text: String, _ unit: TimeReading.Unit) -> Int64? {
+            Array(text.utf8).withUnsafeBytes { Timestamp.epoch($0, unit) }
+        }
+        #expect(epoch("12345", .seconds) == 12_345_000_000_000)
+        #expect(epoch("12345.5", .milliseconds) == 12_345_500_000)
+        #expect(epoch("1700000000", .microseconds) == 1_700_000_000_000)
+        #expect(epoch("1700000000", .nanoseconds) == 1_700_000_000)
+        #expect(epoch("99999999999", .seconds) == nil)
+    }
 }

@@ -4,6 +4,7 @@ import Alerts
 import Anomaly
 import Foundation
 import Streaming
+import Telemetry
 import Tensors
 import Yams
 
@@ -47,7 +48,7 @@ private struct ConfigurationParser {
 
     mutating func parse(_ yaml: String) -> Configuration? {
         guard let root = compose(yaml) else { return nil }
-        let known = ["node", "broker", "sources", "models", "pipelines", "results", "http", "log"]
+        let known = ["node", "broker", "sources", "models", "pipelines", "results", "http", "log", "state_dir"]
         guard let fields = reader.fields(Place(node: root, path: ""), known: known) else { return nil }
         if let http = fields["http"] { reader.fault(http, "this version serves no HTTP; remove the section") }
         let node = nodeName(fields["node"])
@@ -62,11 +63,13 @@ private struct ConfigurationParser {
         }
         let results = resultsSection(fields["results"])
         let log = logSection(fields["log"])
+        let stateDirectory = stateDirectory(fields["state_dir"])
         guard reader.faults.isEmpty, let broker else { return nil }
         var configuration = Configuration(
             node: node, broker: broker, sources: sources, models: models, pipelines: pipelines)
         configuration.results = results
         configuration.log = log
+        configuration.stateDirectory = stateDirectory
         return configuration
     }
 
@@ -168,10 +171,9 @@ private struct ConfigurationParser {
     }
 
     private mutating func source(_ name: String, _ place: Place) -> Configuration.SourceSection? {
-        let known = [
-            "topics", "kind", "format", "timestamp", "qos", "share", "overload", "queue", "max_age", "window",
-            "max_bytes",
-        ]
+        let known =
+            ["topics", "kind", "qos", "share", "overload", "queue", "max_age", "window", "max_bytes"]
+            + ReadingSections.keys
         guard let fields = reader.fields(place, known: known) else { return nil }
         let topics = reader.required(fields, "topics").flatMap { topicFilters($0) } ?? []
         let kind = reader.required(fields, "kind").flatMap {
@@ -180,18 +182,21 @@ private struct ConfigurationParser {
         let qos = qualityOfService(fields["qos"]) ?? .atMostOnce
         guard let kind else { return nil }
         var source = Configuration.SourceSection(name: name, topics: topics, kind: kind, qos: qos)
-        if let format = reader.choice(fields["format"], Configuration.SourceSection.Format.self) {
-            source.format = format
-            if kind == .frames, let place = fields["format"] { reader.fault(place, "only telemetry has a format") }
-        }
-        source.timestamp = fields["timestamp"].flatMap { pointer($0) }
+        var reading = ReadingSections(reader: reader)
+        source.reading = reading.section(fields, kind)
+        reader = reading.reader
         if let place = fields["share"], let share = reader.string(place) {
             if share.isEmpty || share.contains(where: { "/+#".contains($0) }) {
                 reader.fault(place, "the name of a shared subscription has no '/', '+' or '#'")
             }
             source.share = share
         }
-        if let overload = reader.choice(fields["overload"], OverflowPolicy.self) { source.overload = overload }
+        if let place = fields["overload"], let overload = reader.choice(place, OverflowPolicy.self) {
+            source.overload = overload
+            if source.reading.format == .sparkplug, overload == .latest {
+                reader.fault(place, "in Sparkplug no message stands for another; use block, drop_oldest or drop_newest")
+            }
+        }
         if let queue = reader.integer(fields["queue"], in: 1...1_000_000) { source.queue = queue }
         if let age = reader.duration(fields["max_age"]) { source.maxAge = age > .zero ? age : nil }
         if let place = fields["window"], let window = reader.integer(place, in: 1...65535) {
@@ -274,7 +279,7 @@ private struct ConfigurationParser {
             work = detect(place, models: models).map { .detect($0) }
             if let source, source.kind != .frames { reader.fault(place, "'\(source.name)' is not a source of frames") }
         case (nil, let place?):
-            work = anomaly(place, format: source?.format ?? .json).map { .anomaly($0) }
+            work = anomaly(place, format: source?.reading.format ?? .json).map { .anomaly($0) }
             if let source, source.kind != .telemetry {
                 reader.fault(place, "'\(source.name)' is not a source of telemetry")
             }
@@ -307,7 +312,7 @@ private struct ConfigurationParser {
     }
 
     private mutating func anomaly(
-        _ place: Place, format: Configuration.SourceSection.Format
+        _ place: Place, format: PayloadFormat
     ) -> Configuration.AnomalySection? {
         guard let fields = reader.fields(place, known: ["series", "false_alarms", "publish", "severity"]) else {
             return nil
@@ -320,9 +325,16 @@ private struct ConfigurationParser {
                 }
             } else {
                 section.series = named(seriesPlace) { parser, name, place in
-                    parser.pointer(place).map { Configuration.AnomalySection.Series(name: name, pointer: $0) }
+                    var reading = ReadingSections(reader: parser.reader)
+                    defer { parser.reader = reading.reader }
+                    return reading.series(place, format).map { .init(name: name, pointer: $0) }
                 }
-                if section.series?.isEmpty == true { reader.fault(seriesPlace, "at least one series is needed") }
+                if format == .number, section.series?.count ?? 0 > 1 {
+                    reader.fault(seriesPlace, "format number has one series")
+                }
+                if section.series?.isEmpty == true, !hasFault(in: seriesPlace.path) {
+                    reader.fault(seriesPlace, "at least one series is needed")
+                }
             }
         }
         if format == .number, section.series == nil { section.series = [.init(name: "value", pointer: "")] }
@@ -339,59 +351,23 @@ private struct ConfigurationParser {
     private mutating func alert(
         _ rule: String, _ place: Place, work: Configuration.PipelineSection.Work?
     ) -> Configuration.AlertSection? {
-        let known = [
-            "class", "at_least", "series", "above", "below", "outside", "clear", "silence", "for", "clear_after",
-            "severity",
-        ]
-        guard let fields = reader.fields(place, known: known), let condition = condition(fields, place, work) else {
-            return nil
-        }
-        var alert = Configuration.AlertSection(rule: rule, condition: condition)
-        if let value = reader.duration(fields["for"]) { alert.minimumDuration = value }
-        if let value = reader.duration(fields["clear_after"]) { alert.clearAfter = value }
-        if let value = reader.choice(fields["severity"], Severity.self) { alert.severity = value }
-        return alert
+        var sections = AlertSections(reader: reader, work: work)
+        defer { reader = sections.reader }
+        return sections.section(rule, place)
     }
 
-    private mutating func condition(
-        _ fields: ConfigurationReader.Fields, _ place: Place, _ work: Configuration.PipelineSection.Work?
-    ) -> Configuration.AlertSection.Condition? {
-        let kinds = ["class", "above", "below", "outside", "silence"].filter { fields[$0] != nil }
-        guard kinds.count == 1, let kind = kinds.first else {
-            reader.fault(place, "exactly one of 'class', 'above', 'below', 'outside' and 'silence' is needed")
-            return nil
-        }
-        switch kind {
-        case "class":
-            if case .anomaly? = work { reader.fault(place, "'class' belongs to a pipeline that detects") }
-            let count = reader.integer(fields["at_least"], in: 1...1000) ?? 1
-            return reader.string(fields["class"]).map { .classPresent($0, count: count) }
-        case "silence": return reader.duration(fields["silence"]).map { .silence($0) }
-        default: break
-        }
-        guard let seriesPlace = reader.required(fields, "series"), let series = reader.string(seriesPlace) else {
-            return nil
-        }
-        if case .detect? = work { reader.fault(place, "'\(kind)' belongs to a pipeline of telemetry") }
-        if case .anomaly(let section)? = work, let known = section.series?.map(\.name), !known.contains(series) {
-            reader.fault(seriesPlace, reader.unknown(series, known: known, what: "series"))
-        }
-        if kind == "outside" {
-            guard let place = fields["outside"], let elements = reader.elements(place) else { return nil }
-            let limits = elements.compactMap { reader.number($0) }
-            guard limits.count == 2, limits[0] < limits[1] else {
-                reader.fault(place, "expected [low, high] with low < high")
-                return nil
+    /// A folder that can be written to, or one that is not there yet.
+    private mutating func stateDirectory(_ place: Place?) -> String? {
+        guard let place, let path = file(place) else { return nil }
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+            if !isFolder.boolValue {
+                reader.fault(place, "is not a folder: \(path)")
+            } else if !FileManager.default.isWritableFile(atPath: path) {
+                reader.fault(place, "cannot be written to: \(path)")
             }
-            return .outside(series: series, low: limits[0], high: limits[1])
         }
-        guard let limit = reader.number(fields[kind]) else { return nil }
-        let clear = reader.number(fields["clear"]) ?? limit
-        if let place = fields["clear"], kind == "above" ? clear > limit : clear < limit {
-            reader.fault(place, "must be \(kind == "above" ? "at most" : "at least") the limit \(limit)")
-        }
-        return kind == "above"
-            ? .above(series: series, limit: limit, clear: clear) : .below(series: series, limit: limit, clear: clear)
+        return path
     }
 
     private mutating func resultsSection(_ place: Place?) -> Configuration.ResultsSection {
@@ -424,18 +400,6 @@ private struct ConfigurationParser {
 
     private func hasFault(in path: String) -> Bool {
         reader.faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
-    }
-
-    private mutating func pointer(_ place: Place) -> String? {
-        guard case .scalar = place.node, let text = reader.string(place) else {
-            reader.fault(place, "expected a JSON Pointer such as /temp")
-            return nil
-        }
-        guard text.isEmpty || text.hasPrefix("/") else {
-            reader.fault(place, "a JSON Pointer begins with '/' (RFC 6901), found '\(text)'")
-            return nil
-        }
-        return text
     }
 
     private mutating func file(_ place: Place) -> String? {

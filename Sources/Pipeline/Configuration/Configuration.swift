@@ -14,6 +14,8 @@ package struct Configuration: Sendable, Equatable {
     package var pipelines: [PipelineSection]
     package var results = ResultsSection()
     package var log = LogSection()
+    /// Folder for what outlives the program: alerts, learned levels. Nil: nothing does.
+    package var stateDirectory: String?
 
     package init(
         node: String, broker: BrokerSection, sources: [SourceSection], models: [ModelSection],
@@ -57,14 +59,12 @@ package struct Configuration: Sendable, Equatable {
 
     package struct SourceSection: Sendable, Equatable {
         package enum Kind: String, Sendable, CaseIterable { case frames, telemetry }
-        package enum Format: String, Sendable, CaseIterable { case json, number }
 
         package var name: String
         package var topics: [TopicFilter]
         package var kind: Kind
-        package var format: Format = .json
-        /// JSON Pointer to the time of measurement.
-        package var timestamp: String?
+        /// Of telemetry.
+        package var reading = ReadingSection()
         package var qos: QualityOfService
         package var share: String?
         package var overload: OverflowPolicy
@@ -142,7 +142,7 @@ package struct Configuration: Sendable, Equatable {
     package struct AnomalySection: Sendable, Equatable {
         package struct Series: Sendable, Equatable {
             package var name: String
-            /// JSON Pointer (RFC 6901) into the payload; empty for the payload itself.
+            /// JSON Pointer (RFC 6901) into the payload; empty for the payload itself. Other formats: `SeriesDeclaration`.
             package var pointer: String
 
             package init(name: String, pointer: String) {
@@ -166,31 +166,6 @@ package struct Configuration: Sendable, Equatable {
         }
 
         package init(series: [Series]?) { self.series = series }
-    }
-
-    package struct AlertSection: Sendable, Equatable {
-        package enum Condition: Sendable, Equatable {
-            /// At least `count` detections of a class.
-            case classPresent(String, count: Int)
-            case above(series: String, limit: Double, clear: Double)
-            case below(series: String, limit: Double, clear: Double)
-            case outside(series: String, low: Double, high: Double)
-            /// No message of a key for a time.
-            case silence(Duration)
-        }
-
-        package var rule: String
-        package var condition: Condition
-        /// How long the condition must hold before the alert opens.
-        package var minimumDuration: Duration = .zero
-        /// How long it must be gone before the alert closes.
-        package var clearAfter: Duration = .seconds(2)
-        package var severity = Severity.warning
-
-        package init(rule: String, condition: Condition) {
-            self.rule = rule
-            self.condition = condition
-        }
     }
 
     package struct ResultsSection: Sendable, Equatable {

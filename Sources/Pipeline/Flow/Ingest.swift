@@ -11,6 +11,8 @@ import Synchronization
 package final class Ingest: Sendable {
     package let section: Configuration.SourceSection
     package let ledger = Ledger()
+    /// Of a source of telemetry.
+    package let samples = SampleLedger()
     private let lane: Int
     private let ownTopics: String
     private let links = Mutex<Links?>(nil)
@@ -76,10 +78,7 @@ package final class Ingest: Sendable {
     }
 
     /// What the wildcards of the source match in a topic; nil if none of its filters match.
-    package func key(of topic: String) -> String? {
-        for filter in section.topics { if let key = filter.key(of: topic) { return key } }
-        return nil
-    }
+    package func key(of topic: String) -> String? { section.key(of: topic) }
 
     private func refusal(of message: Message) -> String? {
         if message.discardedPayloadBytes > 0 || message.payload.count > section.maximumBytes { return "too_large" }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Streaming
+import Telemetry
 
 #if canImport(Glibc)
     import Glibc
@@ -15,11 +16,14 @@ package struct Report: Sendable {
         package var balance: Ledger.Balance
         /// Messages per second since the last report.
         package var rate: Double
+        /// Of a source of telemetry.
+        package var samples: SampleLedger.Balance?
     }
 
     package var node: String
     package var sources: [Source]
     package var publishing: ResultPublisher.Counts
+    var alerts: AlertBoard.Counts
     package var uptimeSeconds: Double
 
     /// The document for the bus.
@@ -38,6 +42,21 @@ package struct Report: Sendable {
                 json.field("accepted", publishing.accepted)
                 json.field("refused", publishing.refused)
                 json.field("queue", publishing.queued)
+            }
+            json.key("alerts")
+            json.object { json in
+                json.field("pending", alerts.pending)
+                json.field("open", alerts.open)
+                json.field("acknowledged", alerts.acknowledged)
+                json.field("silences", alerts.silences)
+                json.field("evicted", alerts.evicted)
+                json.field("refused", alerts.refused)
+                json.key("commands")
+                json.object { json in
+                    json.field("done", alerts.commands)
+                    let refused = alerts.refusedCommands.mapValues { UInt64($0) }
+                    write("refused", total: refused.values.reduce(0, +), refused, &json)
+                }
             }
             json.key("process")
             json.object { json in
@@ -75,7 +94,25 @@ package struct Report: Sendable {
                 json.null()
             }
             json.field("rate", rounded(source.rate))
+            if let samples = source.samples { write(samples, &json) }
         }
+    }
+
+    private func write(_ samples: SampleLedger.Balance, _ json: inout JSONWriter) {
+        json.key("samples")
+        json.object { json in
+            json.field("accepted", samples.counts.accepted)
+            write("refused", samples.counts.refused, &json)
+            write("noted", samples.counts.noted, &json)
+            json.field("series", samples.seriesCount)
+            json.field("evicted", samples.evictedCount)
+        }
+    }
+
+    private func write(_ name: String, _ faults: [TelemetryFault: UInt64], _ json: inout JSONWriter) {
+        write(
+            name, total: faults.values.reduce(0, +),
+            Dictionary(uniqueKeysWithValues: faults.map { ($0.key.rawValue, $0.value) }), &json)
     }
 
     private func write(_ name: String, total: UInt64, _ reasons: [String: UInt64], _ json: inout JSONWriter) {

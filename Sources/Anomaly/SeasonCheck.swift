@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Finds out whether a series follows the time of the day, and if so, how unusual its deviation from the daily profile
+/// is. A step that comes at the same time every day is no alarm, however sudden it is.
+struct SeasonCheck: Sendable {
+    /// The profile explains a series if deviations from it are on average so much smaller than those from its mean.
+    private static let explainedRatio = 0.5
+    private static let memory = 2000.0
+    private static let warmUpCount = 300.0
+
+    private var mean = 0.0
+    private var seenValues = 0.0
+    /// Mean absolute deviations from the mean and from the profile.
+    private var fromMean = 0.0
+    private var fromProfile = 0.0
+    private var seen = 0.0
+    // Of a Gaussian: see `ResidualStatistics`.
+    private var tail = TailModel(threshold: 1.645, scale: 0.41)
+
+    init() {}
+
+    /// Natural logarithm of the probability of a deviation at least as large; minus infinity where the daily course says
+    /// nothing. Then learns. `deviation`: from the profile, if known; `floor`: half of the smallest step of the values.
+    mutating func take(deviation: Float?, value: Double, floor: Double) -> Double {
+        seenValues = min(seenValues + 1, SeasonCheck.memory)
+        mean += (value - mean) / seenValues
+        guard let deviation else { return -.infinity }
+        let size = Double(abs(deviation))
+        let standardized = size / max(fromProfile * 1.2533, floor)
+        let logProbability = tail.logSurvival(standardized)
+        let explains = seen >= SeasonCheck.warmUpCount && fromProfile < SeasonCheck.explainedRatio * fromMean
+        seen = min(seen + 1, SeasonCheck.memory)
+        fromMean += (abs(value - mean) - fromMean) / seen
+        let bound = seen <= 5 ? size : min(size, 4 * max(fromProfile, floor))
+        fromProfile += (bound - fromProfile) / seen
+        if seen > 10 { tail.learn(standardized) }
+        return explains ? logProbability : -.infinity
+    }
+}
+
+extension SeasonCheck: Snapshotting {
+    mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
+        try archive.exchange(&mean)
+        try archive.exchange(&seenValues, in: 0...SeasonCheck.memory)
+        try archive.exchange(&fromMean, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&fromProfile, in: 0...Double.greatestFiniteMagnitude)
+        try archive.exchange(&seen, in: 0...SeasonCheck.memory)
+        try tail.exchange(&archive)
+    }
+}
