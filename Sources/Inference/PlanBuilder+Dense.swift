@@ -44,17 +44,24 @@ extension PlanBuilder {
         return true
     }
 
-    /// float32 to uint8 with one scale, where numbers lie without gaps.
-    mutating func lowerUniformQuantize(_ node: Node, _ x: ValueID, _ y: ValueID) -> Bool {
-        guard layouts[y.index] == .rowMajor, graph[y].type == .uint8, let to = graph[y].quantization,
-            to.scales.count == 1
+    /// float32 to uint8 with one scale or one per channel, where numbers lie in rows or planes without gaps.
+    mutating func lowerPlanarQuantize(_ node: Node, _ x: ValueID, _ y: ValueID) -> Bool {
+        guard images[x] == nil, layouts[y.index] == .rowMajor, graph[y].type == .uint8, let to = graph[y].quantization,
+            to.axis == nil || to.axis == 1
         else { return false }
-        let (source, target, count) = (read(x, .rowMajor), target(y), graph[y].shape.count)
-        let (scale, zero) = (to.scales[0], Float(to.zeroPoints[0]))
+        let (source, target, shape) = (read(x, .rowMajor), target(y), graph[y].shape)
+        let (scales, zeros) = (to.scales, to.zeroPoints.map(Float.init))
+        let planes = to.axis == nil ? 1 : shape[0] * shape[1]
+        let count = planes > 0 ? shape.count / planes : 0
         emit(node.name, [source, target]) { memory in
             let (x, y) = (UnsafePointer(memory.floats(source)), memory.bytes(target))
             let run = Int8DenseKernels.best.table.pointee.quantize
-            return { run?(scale, zero, x, y, count) }
+            return {
+                for plane in 0..<planes {
+                    let channel = plane % scales.count
+                    run?(scales[channel], zeros[channel], x + plane * count, y + plane * count, count)
+                }
+            }
         }
         return true
     }

@@ -97,12 +97,10 @@ extension PlanBuilder {
     /// float.
     mutating func lowerQuantize(_ node: Node) -> Bool {
         if input(node, 0).map({ !isFloat($0) }) ?? false { return lowerQuantizedUnary(node) }
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let row = conversionRow(y) else {
-            return false
-        }
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x) else { return false }
+        guard let row = conversionRow(y) else { return lowerPlanarQuantize(node, x, y) }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
-        if lowerPlanes(node, x, y, row) { return true }
-        if lowerUniformQuantize(node, x, y) { return true }
+        if lowerPlanes(node, x, y, row) || lowerPlanarQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
@@ -126,13 +124,15 @@ extension PlanBuilder {
         else { return false }
         let (shape, target, channels) = (graph[x].shape, target(y), row.scales.count)
         let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
-        let (images, pixels, itemCount) = (shape[0], shape.spatialCount, shape.count)
+        let (images, pixels, count) = (shape[0], shape.spatialCount, shape.count)
         emit(node.name, [target, scale, zero]) { memory in
             guard let run = memory.int8Kernels.table.pointee.quantize_planes else { return {} }
-            let base = memory.inputs[index].bytes.assumingMemoryBound(to: Float.self)
+            guard let base = memory.inputs[index].bytes.assumingMemoryBound(to: Float.self).baseAddress else {
+                return {}
+            }
             let (y, scale, zero) = (memory.bytes(target), memory.floats(scale), memory.floats(zero))
             let work: Team.Work = { part, parts in
-                guard let x = base.baseAddress.map({ $0 + memory.item * itemCount }) else { return }
+                let x = base + memory.item * count
                 let share = Team.share(pixels, part, parts, unit: 64)
                 for image in 0..<images {
                     run(

@@ -4,6 +4,7 @@ import Foundation
 import Inference
 import ModelGraph
 import ONNX
+import TFLite
 import Tensors
 import Testing
 
@@ -110,8 +111,18 @@ import Testing
         }
     }
 
+    @Test func damagedTFLiteFilesAreRefusedOrRead() throws {
+        try fuzz(Seeds.tflite()) { mutator, file, other in
+            mutator.mutated(file, other: other)
+        } _: {
+            do { try run(try TFLiteFile(Data($0), name: "fuzz").model()) } catch is ImportError {} catch is GraphError {
+            }
+        }
+    }
+
     @Test func seedsAreRead() throws {
         for model in try Seeds.models() { try read(Array(try ModelFile.encode(model).data)) }
         for file in try Seeds.onnx() { _ = try ONNXFile(Data(file), name: "seed").model() }
+        for file in Seeds.tflite() { _ = try TFLiteFile(Data(file), name: "seed").model() }
     }
 }

@@ -66,8 +66,16 @@ static void compare_dense(const struct int8_dense_kernels *kernels, const struct
     for (ptrdiff_t i = 0; i < rows; i++) inverse[i] = 40, zero[i] = 99;
     const ptrdiff_t size = rows * count * (is_float ? 4 : 1);
     uint8_t *y = memory(size), *expected = memory(size);
-    struct int8_dense job = {packed(w, NULL, rows, steps, int8_tile_rows, products), steps, rows,
-                             {multiplier, bias, {number(2) ? float_clamp : float_silu, -1, 1}, inverse, zero, 0, 0, 0}};
+    struct int8_dense job;
+    memset(&job, 0, sizeof job);
+    job.weights = packed(w, NULL, rows, steps, int8_tile_rows, products);
+    job.x_pitch = steps;
+    job.y_pitch = rows;
+    job.epilogue.multiplier = multiplier;
+    job.epilogue.bias = bias;
+    job.epilogue.activation = (struct float_epilogue){number(2) ? float_clamp : float_silu, -1, 1};
+    job.epilogue.inverse_scale = inverse;
+    job.epilogue.zero = zero;
     if (is_float) job.epilogue.inverse_scale = NULL;
     kernels->dense(&job, x, y, count, 0, rows);
     scalar->dense(&job, x, expected, count, 0, rows);

@@ -1,0 +1,1 @@
+../ModelGraphTests/TFLiteMaker.swift
