@@ -253,7 +253,7 @@ def main():
             return 1
         finally:
             scenario.stop_all()
-        least = f"detection={2 * len(frames)},score=300,alert=2,report=3,status=2"
+        least = f"detection={2 * len(frames)},score=300,alert=2,alert-event=2,report=3,status=2"
         return subprocess.run([ROOT / "Config/schemas/validate.py", scenario.heard, "--minimum", least]).returncode
 
 

@@ -3,7 +3,7 @@
 /// When a rule applies. Series and classes are numbers: positions in what the source and the model declare.
 ///
 /// Between its threshold and its clear threshold a condition stays as it was (hysteresis).
-package enum Condition: Sendable, Equatable {
+package indirect enum Condition: Sendable, Equatable {
     /// The detector raises an alarm on the series.
     case anomaly(series: Int)
     /// The value is greater than `threshold`; no more when it is less than or equal to `clear` (<= threshold).
@@ -13,64 +13,99 @@ package enum Condition: Sendable, Equatable {
     /// The value is outside `range`; no more when it is at least `margin` (>= 0) within it. A range narrower than two
     /// margins clears in its middle.
     case outside(series: Int, range: ClosedRange<Double>, margin: Double)
+    /// The value has moved by at least `amount` (> 0) in that direction from where it was within `time`, by the times
+    /// of the samples. See `ChangeWindow`.
+    case change(series: Int, direction: ChangeDirection, amount: Double, within: Duration)
     /// Nothing came for that time: no sample of the series, or no fact at all if nil. Known only of keys that were
     /// heard of once.
     case noData(series: Int?, after: Duration)
-    /// A frame shows at least `count` (>= 1) of the class, each with at least that score.
-    case classPresent(class: Int, count: Int, score: Double)
+    /// The number of detections of the class in a frame, each with at least that score, lies in the range.
+    case classCount(class: Int, count: ClosedRange<Int>, score: Double)
+    /// All of them hold.
+    case all([Condition])
+    /// At least one of them holds.
+    case any([Condition])
+    /// It is known not to hold.
+    case not(Condition)
 
-    /// What a fact says to a condition.
-    struct Reading: Equatable {
-        enum Verdict { case raises, holds, clears }
-
-        var verdict: Verdict
-        var value: Double
-        var expected: ClosedRange<Double>?
-        var score: Double?
-        /// The greater, the worse: decides which value is the peak.
-        var extremity: Double
-    }
-
-    /// Nil if the fact is about something else.
-    func read(_ fact: Fact) -> Reading? {
-        switch (self, fact) {
-        case (.anomaly(let wanted), .sample(let series, let value, let judgement?)) where wanted == series:
-            return Reading(
-                verdict: judgement.isAlarm ? .raises : .clears, value: value, expected: judgement.expected,
-                score: judgement.score, extremity: judgement.score)
-        case (.above(let wanted, let threshold, let clear), .sample(let series, let value, _)) where wanted == series:
-            return Reading(
-                verdict: value > threshold ? .raises : value <= clear ? .clears : .holds, value: value,
-                extremity: value - threshold)
-        case (.below(let wanted, let threshold, let clear), .sample(let series, let value, _)) where wanted == series:
-            return Reading(
-                verdict: value < threshold ? .raises : value >= clear ? .clears : .holds, value: value,
-                extremity: threshold - value)
-        case (.outside(let wanted, let range, let margin), .sample(let series, let value, _)) where wanted == series:
-            let depth = min(value - range.lowerBound, range.upperBound - value)
-            let halfWidth = range.upperBound / 2 - range.lowerBound / 2
-            return Reading(
-                verdict: depth < 0 ? .raises : depth >= min(margin, halfWidth) ? .clears : .holds, value: value,
-                expected: range, extremity: -depth)
-        case (.classPresent(let wanted, let count, let score), .detections(let detections)):
-            var found = 0
-            var best: Double?
-            for detection in detections where detection.class == wanted && detection.score >= score {
-                found += 1
-                best = max(best ?? 0, detection.score)
-            }
-            return Reading(
-                verdict: found >= count ? .raises : .clears, value: Double(found), score: best,
-                extremity: Double(found))
-        default: return nil
+    /// The conditions that look at facts themselves, in the order in which they are written.
+    package var leaves: [Condition] {
+        switch self {
+        case .all(let parts), .any(let parts): parts.flatMap(\.leaves)
+        case .not(let part): part.leaves
+        default: [self]
         }
     }
 
-    /// Whether a fact proves that data comes.
-    func isData(_ fact: Fact) -> Bool {
-        guard case .noData(let wanted, _) = self else { return false }
-        guard let wanted else { return true }
-        if case .sample(let series, _, _) = fact { return series == wanted }
-        return false
+    /// Whether time alone can make it true.
+    var isTimeDriven: Bool {
+        leaves.contains { if case .noData = $0 { true } else { false } }
+    }
+}
+
+package enum ChangeDirection: String, Sendable, CaseIterable { case rises, falls, changes }
+
+/// Three-valued: nothing is known before the first fact, and after too long a time without one.
+package enum Verdict: Int8, Sendable, Codable {
+    case unknown = -1
+    case clear = 0
+    case raised = 1
+
+    init(_ holds: Bool) { self = holds ? .raised : .clear }
+
+    var negated: Verdict {
+        switch self {
+        case .unknown: .unknown
+        case .clear: .raised
+        case .raised: .clear
+        }
+    }
+}
+
+/// How the leaves of a condition make its verdict: Kleene's logic of three values.
+indirect enum Logic: Sendable {
+    /// Position among the leaves.
+    case leaf(Int)
+    case all([Logic])
+    case any([Logic])
+    case not(Logic)
+
+    /// Numbers the leaves from `next` on.
+    init(_ condition: Condition, next: inout Int) {
+        switch condition {
+        case .all(let parts): self = .all(parts.map { Logic($0, next: &next) })
+        case .any(let parts): self = .any(parts.map { Logic($0, next: &next) })
+        case .not(let part): self = .not(Logic(part, next: &next))
+        default:
+            self = .leaf(next)
+            next += 1
+        }
+    }
+
+    func verdict(_ leaf: (Int) -> Verdict) -> Verdict {
+        switch self {
+        case .leaf(let index): return leaf(index)
+        case .not(let part): return part.verdict(leaf).negated
+        case .all(let parts):
+            var result = Verdict.raised
+            for part in parts {
+                switch part.verdict(leaf) {
+                case .clear: return .clear
+                case .unknown: result = .unknown
+                case .raised: break
+                }
+            }
+            return result
+        case .any(let parts):
+            var result = Verdict.clear
+            for part in parts {
+                switch part.verdict(leaf) {
+                case .raised: return .raised
+                case .unknown: result = .unknown
+                case .clear: break
+                }
+            }
+            return result
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 /// Something known about a key at a moment: what conditions look at.
 package enum Fact: Sendable {
-    /// A sample of a series, and what the detector said of it if there is one.
-    case sample(series: Int, value: Double, judgement: Judgement?)
+    /// A sample of a series with the time of its measurement (nanoseconds since 1970), and what the detector said of it
+    /// if there is one.
+    case sample(series: Int, value: Double, time: Int64, judgement: Judgement?)
     /// All that was detected in one frame, possibly nothing.
     case detections([DetectedClass])
 

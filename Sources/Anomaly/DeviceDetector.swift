@@ -78,7 +78,7 @@ package struct DeviceDetector: Sendable {
         let scored = min(
             0, NoveltyModel.scoreLogProbability(news: news, surprise: max(0, surprise - logCount)) + logCount)
         return AnomalyScore(
-            score: -expm1(scored), isAlarm: isAlarm, expected: nil, isWarmingUp: isWarmingUp,
+            score: 0 - expm1(scored), isAlarm: isAlarm, expected: nil, isWarmingUp: isWarmingUp,
             isOverBudget: threshold.isOverBudget)
     }
 

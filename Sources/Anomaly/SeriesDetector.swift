@@ -35,7 +35,8 @@ package struct SeriesDetector: Sendable {
         let news = episode.news(of: judgement.evidence)
         let scored = NoveltyModel.scoreLogProbability(news: news, surprise: judgement.surprise)
         return AnomalyScore(
-            score: -expm1(scored), isAlarm: isAlarm, expected: judgement.expected, isWarmingUp: judgement.isWarmingUp,
+            score: 0 - expm1(scored), isAlarm: isAlarm, expected: judgement.expected,
+            isWarmingUp: judgement.isWarmingUp,
             isOverBudget: threshold.isOverBudget)
     }
 }

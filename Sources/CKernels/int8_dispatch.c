@@ -7,17 +7,18 @@
 
 extern const struct int8_kernels int8_kernels_portable;
 #ifdef __x86_64__
-extern const struct int8_kernels int8_kernels_avx2, int8_kernels_avx512;
+extern const struct int8_kernels int8_kernels_avx2, int8_kernels_avxvnni, int8_kernels_avx512;
 #endif
 
 const struct int8_kernels *int8_kernels_available(int index) {
-    const struct int8_kernels *list[3] = {0};
+    const struct int8_kernels *list[4] = {0};
     int count = 0;
 #ifdef __x86_64__
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
         list[count++] = &int8_kernels_avx512;
+    if (__builtin_cpu_supports("avxvnni") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avxvnni;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avx2;
 #endif
     list[count++] = &int8_kernels_portable;
@@ -51,7 +52,8 @@ void int8_look_up_pixels(const uint8_t *table, const uint8_t *x, uint8_t *y, ptr
 ptrdiff_t int8_padded_steps(ptrdiff_t steps) { return (steps + 7) / 8 * 8; }
 
 ptrdiff_t int8_patch_bytes(const struct int8_kernels *kernels, ptrdiff_t steps) {
-    return kernels->tile_pixels * int8_padded_steps(steps) + 64;
+    const ptrdiff_t padded = int8_padded_steps(steps);
+    return int8_patch_count(kernels->tile_pixels, padded) * padded + 64;
 }
 
 /// Filters of the tile that begins at filter `first`.
@@ -89,7 +91,46 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
 }
 
 ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *kernels, ptrdiff_t channels, ptrdiff_t taps) {
-    return (channels + kernels->width - 1) / kernels->width * kernels->width * (taps + 1) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t block = 4 * kernels->width, blocks = (channels + block - 1) / block;
+    const ptrdiff_t integers = kernels->depthwise_form && taps == 9 ? blocks * block * (4 + 6 * kernels->depthwise_form) : 0;
+    return int8_depthwise_floats(kernels->width, channels, taps) + integers;
+}
+
+/// The channel of a block that element `i` of vector `j` holds.
+static ptrdiff_t channel_at(ptrdiff_t j, ptrdiff_t i) { return i / 4 * 16 + j * 4 + i % 4; }
+
+/// One 3x3 filter's taps of a column as a kernel's vector has them: {upper two rows} and {third row, zero} of int16, or all
+/// of int8.
+static void pack_column(int8_t *target, const int8_t *weight, int kx, int form, int is_lower) {
+    const int8_t rows[4] = {weight[kx], weight[3 + kx], weight[6 + kx], 0};
+    if (form == 2) {
+        memcpy(target, rows, 4);
+    } else {
+        const int16_t pair[2] = {rows[2 * is_lower], rows[2 * is_lower + 1]};
+        memcpy(target, pair, 4);
+    }
+}
+
+static void pack_three(const struct int8_kernels *kernels, const int8_t *weight, const float *corrections,
+                       ptrdiff_t channels, int8_t *target) {
+    static const int8_t none[9] = {0};
+    const ptrdiff_t width = kernels->width;
+    const int form = kernels->depthwise_form;
+    for (ptrdiff_t block = 0; block < channels; block += 4 * width) {
+        for (ptrdiff_t j = 0; j < 4; j++)
+            for (ptrdiff_t i = 0; i < width; i++, target += 4) {
+                const ptrdiff_t c = block + channel_at(j, i);
+                const int32_t start = c < channels ? (int32_t)corrections[c] : 0;
+                memcpy(target, &start, 4);
+            }
+        for (int kx = 0; kx < 3; kx++)
+            for (int half = 0; half < 2; half++)
+                for (int v = 0; v < form; v++)
+                    for (ptrdiff_t i = 0; i < width; i++, target += 4) {
+                        const ptrdiff_t c = block + channel_at(half * 2 + v % 2, i);
+                        pack_column(target, c < channels ? weight + c * 9 : none, kx, form, v / 2);
+                    }
+    }
 }
 
 void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
@@ -103,6 +144,8 @@ void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weigh
     }
     for (ptrdiff_t t = 0; t < taps; t++)
         for (ptrdiff_t c = 0; c < padded; c++) *target++ = c < channels ? weight[c * taps + t] : 0;
+    if (kernels->depthwise_form && taps == 9)
+        pack_three(kernels, weight, packed, channels, (int8_t *)packed + int8_depthwise_floats(kernels->width, channels, 9));
 }
 
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps) {

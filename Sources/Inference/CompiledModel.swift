@@ -29,6 +29,9 @@ package final class CompiledModel: Sendable {
     package let imageInput: Image?
     /// How many items one run takes at most.
     package let batch: Int
+    /// Threads that share the work of a run.
+    package let threads: Int
+    let int8Kernels: Int8Kernels
     let plan: Plan
     /// Per input: whether it takes pixels, and the bytes of one item.
     let inputForms: [(isImage: Bool, byteCount: Int)]
@@ -38,23 +41,27 @@ package final class CompiledModel: Sendable {
 
     /// - Parameters:
     ///   - batch: items that one run takes at most. An item is what the network was made for, of any first extent.
+    ///   - threads: how many share the work of a run, for a short time to the result; results are the same bytes with any.
+    ///     Many sessions of one thread each get more done.
     /// - Throws: `GraphError` when the graph is not valid.
     package convenience init(_ model: Model, batch: Int = 1, threads: Int = 1) throws {
-        try self.init(model, batch: batch, kernels: .best)
+        try self.init(model, batch: batch, threads: threads, kernels: .best)
     }
 
-    init(_ model: Model, batch: Int, kernels: FloatKernels) throws {
-        precondition(batch > 0)
+    init(_ model: Model, batch: Int, threads: Int = 1, kernels: FloatKernels, int8Kernels: Int8Kernels = .best) throws {
+        precondition(batch > 0 && threads > 0)
         try model.graph.validate()
         let model = model.takingFrames()
         var graph = QuantizationFolding.folded(Fusion.fused(model.graph.withFloatConstants()))
         var images = try Self.images(graph, model)
-        var builder = PlanBuilder(graph, images: images, kernels: kernels)
+        var builder = PlanBuilder(
+            graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads)
         var plan = try builder.build()
         if !builder.unfoldable.isEmpty {
             graph = Fusion.fused(graph.unfolded(builder.unfoldable).withFloatConstants())
             images = try Self.images(graph, model)
-            builder = PlanBuilder(graph, images: images, kernels: kernels)
+            builder = PlanBuilder(
+                graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads)
             plan = try builder.build()
         }
         guard plan.arena.byteCount <= Self.maximumArenaBytes else {
@@ -63,6 +70,8 @@ package final class CompiledModel: Sendable {
         }
         self.plan = plan
         self.batch = batch
+        self.threads = threads
+        self.int8Kernels = int8Kernels
         func port(_ id: ValueID) -> Port {
             var extents = graph[id].shape.dimensions
             if !extents.isEmpty { extents[0] *= batch }

@@ -10,10 +10,30 @@ struct LayoutChoice {
     init(_ graph: Graph, images: [ValueID: ImagePreprocessing]) {
         layouts = [Layout](repeating: .rowMajor, count: graph.values.count)
         for id in images.keys { layouts[id.index] = .channelsLast }
+        let planes = LayoutChoice.quantizedPlanes(graph)
         for node in graph.nodes {
-            let layout = layout(of: node, in: graph)
+            let becomesPixels = node.outputs.first.flatMap { $0 }.map(planes.contains) ?? false
+            let layout = becomesPixels ? .channelsLast : layout(of: node, in: graph)
             for case let output? in node.outputs where graph[output].shape.rank >= 3 { layouts[output.index] = layout }
         }
+    }
+
+    /// Quantized inputs of few channels that convolutions read: quantizing turns planes into pixels on the way.
+    private static func quantizedPlanes(_ graph: Graph) -> Set<ValueID> {
+        var result: Set<ValueID> = []
+        for node in graph.nodes {
+            switch node.operation {
+            case .quantizeLinear:
+                if let x = node.inputs[0], let y = node.outputs[0], graph.inputs.contains(x), graph[x].shape.rank == 4,
+                    (1...4).contains(graph[x].shape[1])
+                {
+                    result.insert(y)
+                }
+            case .convolution, .reinterpret: continue
+            default: for case let id? in node.inputs { result.remove(id) }
+            }
+        }
+        return result.subtracting(graph.outputs)
     }
 
     /// The layout of a node's outputs, those of its inputs being known.

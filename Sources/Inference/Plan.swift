@@ -10,6 +10,8 @@ struct Plan: Sendable {
 
     struct Step: Sendable {
         let name: String
+        /// Multiplications and additions that it takes, for benchmarks; zero where nobody counts them.
+        var work = 0
         /// Looks up all pointers once, when a session is made.
         let bind: @Sendable (Memory) -> Action
     }
@@ -29,8 +31,13 @@ final class Memory {
     let outputs: [Buffer]
     /// The item of the batch that is being computed.
     var item = 0
+    /// Threads that share the work of a step.
+    let team: Team
+    let int8Kernels: Int8Kernels
 
-    init(_ plan: Plan, inputs: [Buffer], outputs: [Buffer]) {
+    init(_ plan: Plan, inputs: [Buffer], outputs: [Buffer], team: Team, int8Kernels: Int8Kernels) {
+        self.team = team
+        self.int8Kernels = int8Kernels
         arena = Buffer(byteCount: plan.arena.byteCount)
         roots = plan.roots
         layout = plan.arena

@@ -201,18 +201,17 @@ extension PlanBuilder {
         }
     }
 
-    /// The first steps: inputs are copied into the arena. Pixels stay where they are until somebody reads them.
-    mutating func addInputs() {
-        for (index, id) in graph.inputs.enumerated() where images[id] == nil {
-            let value = graph[id]
-            let place = target(id)
-            let byteCount = value.shape.count * value.type.sizeBytes
-            emit("input \(value.name)", [place]) { memory in
-                let target = memory.pointer(place)
-                return {
-                    guard let slots = memory.inputs[index].bytes.baseAddress else { return }
-                    target.copyMemory(from: slots + memory.item * byteCount, byteCount: byteCount)
-                }
+    /// Copies an input into the arena, when it is first read.
+    mutating func addInput(_ id: ValueID) {
+        guard let index = graph.inputs.firstIndex(of: id) else { return }
+        let value = graph[id]
+        let place = target(id)
+        let byteCount = value.shape.count * value.type.sizeBytes
+        emit("input \(value.name)", [place]) { memory in
+            let target = memory.pointer(place)
+            return {
+                guard let slots = memory.inputs[index].bytes.baseAddress else { return }
+                target.copyMemory(from: slots + memory.item * byteCount, byteCount: byteCount)
             }
         }
     }

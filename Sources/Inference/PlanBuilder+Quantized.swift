@@ -29,7 +29,7 @@ extension PlanBuilder {
         addConstant(floats: values.count) { $0.update(from: values, count: values.count) }
     }
 
-    private mutating func addConstant(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
+    mutating func addConstant(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
         let buffer = Buffer(byteCount: max(byteCount, 1))
         if let base = buffer.bytes.baseAddress { fill(base) }
         return addConstant(buffer)
@@ -63,23 +63,23 @@ extension PlanBuilder {
         let scales = (0..<filters).map {
             source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
         }
+        let epilogue = QuantizedEpilogue(
+            scales: scales, bias: bias, activation: float_epilogue(convolution.activation), output: outgoing,
+            residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
+        let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
+        let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
         var layer = QuantizedLayer(
-            kernels: Int8Kernels.suiting(weight, taps: taps, isDepthwise: isDepthwise), isDepthwise: isDepthwise,
+            kernels: form == .dense ? int8Kernels.suiting(weight, taps: taps) : int8Kernels, form: form,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
-            target: target(y), residual: residual.map { read($0, .channelsLast) }, multiplier: addConstant(scales),
-            bias: addConstant(bias), inverseScale: outgoing.map { addConstant($0.scales.map { 1 / $0 }) },
-            zero: outgoing.map { addConstant($0.zeros) },
-            residualScale: added.flatMap { $0 }.map { addConstant($0.scales) },
-            residualZero: added.flatMap { $0 }.map { addConstant($0.zeros) })
+            target: target(y), residual: residual.map { read($0, .channelsLast) },
+            epilogue: EpiloguePlaces(epilogue, &self))
         layer.job.window = float_window(
             graph[x].shape, graph[y].shape, layer.source, layer.target, kernel: convolution.kernel,
             strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
         layer.job.channels = channels
         layer.job.filters = filters
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
-        layer.job.epilogue.activation = float_epilogue(convolution.activation)
-        layer.job.epilogue.residual_after_activation = convolution.residual == .afterActivation ? 1 : 0
-        emit(node.name, layer, weight, taps: taps, zeroPoints: source.zeros.map { UInt8(clamping: Int($0)) })
+        emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) })
         return true
     }
 
@@ -89,110 +89,6 @@ extension PlanBuilder {
         guard let tensor = constant(id) else { return nil }
         if tensor.type == .float32 { return tensor.array(of: Float.self) }
         return graph[id].quantization.map { ReferenceEvaluator.dequantize(tensor, $0).array(of: Float.self) }
-    }
-
-    private struct QuantizedLayer: Sendable {
-        let kernels: Int8Kernels
-        let isDepthwise: Bool
-        let images: Int
-        let outputElementBytes: Int
-        let source: Place
-        let target: Place
-        let residual: Place?
-        let multiplier: Place
-        let bias: Place
-        let inverseScale: Place?
-        let zero: Place?
-        let residualScale: Place?
-        let residualZero: Place?
-        private var shared = Shared(int8_convolution())
-
-        var job: int8_convolution {
-            get { shared.value }
-            set { shared = Shared(newValue) }
-        }
-
-        init(
-            kernels: Int8Kernels, isDepthwise: Bool, images: Int, outputElementBytes: Int, source: Place, target: Place,
-            residual: Place?, multiplier: Place, bias: Place, inverseScale: Place?, zero: Place?,
-            residualScale: Place?, residualZero: Place?
-        ) {
-            self.kernels = kernels
-            self.isDepthwise = isDepthwise
-            self.images = images
-            self.outputElementBytes = outputElementBytes
-            self.source = source
-            self.target = target
-            self.residual = residual
-            self.multiplier = multiplier
-            self.bias = bias
-            self.inverseScale = inverseScale
-            self.zero = zero
-            self.residualScale = residualScale
-            self.residualZero = residualZero
-        }
-    }
-
-    private mutating func emit(
-        _ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, zeroPoints: [UInt8]
-    ) {
-        let table = layer.kernels.table
-        let (channels, filters) = (layer.job.channels, layer.job.filters)
-        let values = weight.elements(as: Int8.self).baseAddress
-        let packed =
-            layer.isDepthwise
-            ? addConstant(byteCount: int8_packed_depthwise_bytes(table, channels, taps)) {
-                int8_pack_depthwise(table, values, zeroPoints, channels, taps, $0)
-            }
-            : addConstant(byteCount: int8_packed_bytes(table, filters, taps * channels)) {
-                int8_pack_weights(table, values, zeroPoints, filters, channels, taps, $0)
-            }
-        let row = (0..<layer.job.window.kernel_width).flatMap { _ in zeroPoints }
-        let outside = addConstant(byteCount: row.count + Buffer.alignmentBytes) {
-            $0.copyMemory(from: row, byteCount: row.count)
-        }
-        let patches = Place(root: addRoot(byteCount: int8_patch_bytes(table, taps * channels)), layout: .rowMajor)
-        let used = [layer.source, layer.target, packed, outside, patches, layer.multiplier, layer.bias]
-        let optional = [layer.residual, layer.inverseScale, layer.zero, layer.residualScale, layer.residualZero]
-        emit(name, used + optional.compactMap { $0 }) { memory in
-            var job = layer.job
-            job.weights = UnsafeRawPointer(memory.pointer(packed))
-            job.outside = UnsafePointer(memory.bytes(outside))
-            job.epilogue.multiplier = UnsafePointer(memory.floats(layer.multiplier))
-            job.epilogue.bias = UnsafePointer(memory.floats(layer.bias))
-            job.epilogue.inverse_scale = layer.inverseScale.map { UnsafePointer(memory.floats($0)) }
-            job.epilogue.zero = layer.zero.map { UnsafePointer(memory.floats($0)) }
-            job.epilogue.residual_scale = layer.residualScale.map { UnsafePointer(memory.floats($0)) }
-            job.epilogue.residual_zero = layer.residualZero.map { UnsafePointer(memory.floats($0)) }
-            let bound = job
-            let (x, y, scratch) = (memory.bytes(layer.source), memory.pointer(layer.target), memory.bytes(patches))
-            let r = layer.residual.map { memory.bytes($0) }
-            let window = job.window
-            let outputImage = window.outputImage * layer.outputElementBytes
-            let residualImage = window.output_height * window.output_width * job.residual_pitch
-            let table = layer.kernels.table.pointee
-            let images = layer.images
-            if layer.isDepthwise {
-                return {
-                    withUnsafePointer(to: bound) { job in
-                        for image in 0..<images {
-                            table.depthwise(
-                                job, x + image * window.inputImage, r.map { $0 + image * residualImage },
-                                y + image * outputImage, 0, window.output_height)
-                        }
-                    }
-                }
-            }
-            return {
-                withUnsafePointer(to: bound) { job in
-                    for image in 0..<images {
-                        table.convolution(
-                            job, x + image * window.inputImage, r.map { $0 + image * residualImage },
-                            y + image * outputImage, scratch, 0, window.output_height * window.output_width)
-                    }
-                }
-            }
-        }
     }
 
     // MARK: Conversions
@@ -205,6 +101,7 @@ extension PlanBuilder {
             return false
         }
         if let image = images[x] { return lowerPixels(node, x, y, image) }
+        if lowerPlanes(node, x, y, row) { return true }
         if lowerUniformQuantize(node, x, y) { return true }
         let layout = layouts[y.index]
         let (source, target) = (read(x, layout), target(y))
@@ -213,9 +110,37 @@ extension PlanBuilder {
         emit(node.name, [source, target, scale, zero]) { memory in
             let (x, y) = (memory.floats(source), memory.bytes(target))
             let (scale, zero) = (memory.floats(scale), memory.floats(zero))
-            let run = Int8Kernels.best.table.pointee.quantize
+            let run = memory.int8Kernels.table.pointee.quantize
             let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
             return { run?(scale, zero, x, from, y, to, rows, length) }
+        }
+        return true
+    }
+
+    /// An input of a few planes, read where the caller puts it.
+    private mutating func lowerPlanes(
+        _ node: Node, _ x: ValueID, _ y: ValueID, _ row: (scales: [Float], zeros: [Float])
+    ) -> Bool {
+        guard let index = graph.inputs.firstIndex(of: x), layouts[x.index] == .rowMajor,
+            layouts[y.index] == .channelsLast, (1...4).contains(row.scales.count)
+        else { return false }
+        let (shape, target, channels) = (graph[x].shape, target(y), row.scales.count)
+        let (scale, zero) = (addConstant(row.scales), addConstant(row.zeros))
+        let (images, pixels) = (shape[0], shape.spatialCount)
+        emit(node.name, [target, scale, zero]) { memory in
+            guard let run = memory.int8Kernels.table.pointee.quantize_planes else { return {} }
+            let base = memory.inputs[index].bytes.assumingMemoryBound(to: Float.self)
+            let (y, scale, zero) = (memory.bytes(target), memory.floats(scale), memory.floats(zero))
+            let work: Team.Work = { part, parts in
+                guard let x = base.baseAddress.map({ $0 + memory.item * shape.count }) else { return }
+                let share = Team.share(pixels, part, parts, unit: 64)
+                for image in 0..<images {
+                    run(
+                        scale, zero, x + image * channels * pixels + share.lowerBound, pixels,
+                        y + (image * pixels + share.lowerBound) * target.pitch, target.pitch, share.count, channels)
+                }
+            }
+            return { memory.team.run(work) }
         }
         return true
     }
@@ -231,7 +156,7 @@ extension PlanBuilder {
         emit(node.name, [source, target, scale, zero]) { memory in
             let (x, y) = (memory.bytes(source), memory.floats(target))
             let (scale, zero) = (memory.floats(scale), memory.floats(zero))
-            let run = Int8Kernels.best.table.pointee.dequantize
+            let run = memory.int8Kernels.table.pointee.dequantize
             let (from, to) = layout == .channelsLast ? (source.pitch, target.pitch) : (length, length)
             return { run?(scale, zero, x, from, y, to, rows, length) }
         }
@@ -307,7 +232,7 @@ extension PlanBuilder {
             let (multiplier, bias) = (memory.floats(multiplier), memory.floats(bias))
             let job = shared.value
             let window = job.window
-            let table = Int8Kernels.best.table.pointee
+            let table = memory.int8Kernels.table.pointee
             return {
                 withUnsafePointer(to: job) { job in
                     for image in 0..<images {
@@ -338,24 +263,22 @@ extension PlanBuilder {
         else { return false }
         let (layout, shape, length) = (layouts[y.index], graph[y].shape, to.scales.count)
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
-        let vectors = [first.scales, first.zeros, second.scales, second.zeros, to.scales.map { 1 / $0 }, to.zeros]
-            .map { addConstant($0) }
-        let epilogue = float_epilogue(activation)
-        emit(node.name, [left, right, target] + vectors) { memory in
-            let pointers = vectors.map { UnsafePointer(memory.floats($0)) }
-            var job = int8_epilogue()
-            job.activation = epilogue
-            (job.residual_scale, job.residual_zero) = (pointers[2], pointers[3])
-            (job.inverse_scale, job.zero) = (pointers[4], pointers[5])
-            let bound = job
+        let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
+        let epilogue = QuantizedEpilogue(
+            scales: first.scales, bias: first.zeros, activation: float_epilogue(activation), output: to,
+            residual: second, isResidualAfterActivation: true)
+        let places = EpiloguePlaces(epilogue, &self)
+        emit(node.name, [left, right, target, scaleA, zeroA] + places.places) { memory in
+            let bound = places.bound(in: memory)
+            let (scaleA, zeroA) = (memory.floats(scaleA), memory.floats(zeroA))
             let (a, b, y) = (memory.bytes(left), memory.bytes(right), memory.bytes(target))
             func pitch(_ place: Place) -> Int { layout == .channelsLast ? place.pitch : length }
             let (pitchA, pitchB, pitchY) = (pitch(left), pitch(right), pitch(target))
-            let run = Int8Kernels.best.table.pointee.add
+            let run = memory.int8Kernels.table.pointee.add
             return {
                 withUnsafePointer(to: bound) {
                     run?(
-                        $0, pointers[0], pointers[1], a, pitchA, b, pitchB, y, pitchY, shape.count / length, length)
+                        $0, scaleA, zeroA, a, pitchA, b, pitchB, y, pitchY, shape.count / length, length)
                 }
             }
         }
@@ -408,10 +331,10 @@ struct Int8Kernels: @unchecked Sendable {
 
     var name: String { String(cString: table.pointee.name) }
 
-    /// The best kernels that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
+    /// These kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
     /// lanes, which only weights made for it cannot overflow.
-    static func suiting(_ weight: Tensor, taps: Int, isDepthwise: Bool) -> Int8Kernels {
-        guard !isDepthwise, best.name == "avx2" else { return best }
+    func suiting(_ weight: Tensor, taps: Int) -> Int8Kernels {
+        guard name == "avx2" else { return self }
         let filters = weight.shape[0]
         let steps = weight.count / max(filters, 1)
         let channels = steps / max(taps, 1)
@@ -420,6 +343,6 @@ struct Int8Kernels: @unchecked Sendable {
             let ordered = (0..<steps).map { values[filter * steps + $0 % channels * taps + $0 / channels] }
             return int8_lane_limit_holds(ordered, steps) != 0
         }
-        return holds ? best : available.last ?? best
+        return holds ? self : Self.available.last ?? self
     }
 }

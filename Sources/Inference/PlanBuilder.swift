@@ -7,6 +7,9 @@ import Tensors
 struct PlanBuilder {
     let graph: Graph
     let kernels: FloatKernels
+    let int8Kernels: Int8Kernels
+    /// How many threads share the work of a step.
+    let threads: Int
     /// Index of the graph input that is given as pixels.
     let images: [ValueID: ImagePreprocessing]
     /// By index of the value.
@@ -25,7 +28,12 @@ struct PlanBuilder {
         let layout: Layout
     }
 
-    init(_ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels) {
+    init(
+        _ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels, int8Kernels: Int8Kernels,
+        threads: Int
+    ) {
+        self.int8Kernels = int8Kernels
+        self.threads = threads
         self.graph = graph
         self.kernels = kernels
         self.images = images
@@ -35,7 +43,6 @@ struct PlanBuilder {
 
     /// - Throws: `GraphError` when an operator does not fit what it is applied to.
     mutating func build() throws -> Plan {
-        addInputs()
         for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
         addOutputs()
         plan.arena = ArenaLayout(plan.roots)
@@ -108,13 +115,15 @@ struct PlanBuilder {
     }
 
     /// Adds a step that touches the memory of `places`.
-    mutating func emit(_ name: String, _ used: [Place], _ bind: @escaping @Sendable (Memory) -> Plan.Action) {
+    mutating func emit(
+        _ name: String, _ used: [Place], work: Int = 0, _ bind: @escaping @Sendable (Memory) -> Plan.Action
+    ) {
         let index = plan.steps.count
         for place in used {
             plan.roots[place.root].firstStep = min(plan.roots[place.root].firstStep, index)
             plan.roots[place.root].lastStep = max(plan.roots[place.root].lastStep, index)
         }
-        plan.steps.append(Plan.Step(name: name, bind: bind))
+        plan.steps.append(Plan.Step(name: name, work: work, bind: bind))
     }
 
     // MARK: Values
@@ -130,7 +139,9 @@ struct PlanBuilder {
     mutating func read(_ id: ValueID, _ layout: Layout, dense: Bool = false) -> Place {
         let value = graph[id]
         if let tensor = graph.constants[id] { return readConstant(id, tensor, layout) }
-        if places[id] == nil, let image = images[id] { addPixels(id, image) }
+        if places[id] == nil {
+            if let image = images[id] { addPixels(id, image) } else if graph.inputs.contains(id) { addInput(id) }
+        }
         guard let place = places[id] else { preconditionFailure("\(value.name) is read before it is computed") }
         if let same = relabelled(place, value.shape, layout),
             !dense || layout == .rowMajor || same.pitch == value.shape.channels

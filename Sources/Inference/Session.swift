@@ -23,7 +23,9 @@ package final class Session {
         self.model = model
         let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch) }
         let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch) }
-        let memory = Memory(model.plan, inputs: inputs, outputs: outputs)
+        let team = Team(threads: model.threads)
+        let memory = Memory(
+            model.plan, inputs: inputs, outputs: outputs, team: team, int8Kernels: model.int8Kernels)
         self.memory = memory
         actions = model.plan.steps.map { $0.bind(memory) }
     }
@@ -55,14 +57,15 @@ package final class Session {
         }
     }
 
-    /// Runs one item and calls `body` after each step with its name and how long it took. For benchmarks.
-    package func profile(_ body: (String, Duration) -> Void) throws {
+    /// Runs one item and calls `body` after each step with its name, the multiplications it stands for (zero where they are
+    /// not counted) and how long it took. For benchmarks.
+    package func profile(_ body: (_ step: String, _ work: Int, _ time: Duration) -> Void) throws {
         memory.item = 0
         let clock = ContinuousClock()
         for (step, action) in zip(model.plan.steps, actions) {
             let start = clock.now
             try action()
-            body(step.name, clock.now - start)
+            body(step.name, step.work, clock.now - start)
         }
     }
 

@@ -64,6 +64,7 @@ struct QuantizedGraphBuilder {
             let weight = node.inputs[1].flatMap({ source.constants[$0] }), let output = node.outputs[0]
         else { return }
         let isDepthwise = convolution.groups > 1
+        let isWinograd = convolution.gainsFromWinograd(channels: source[input].shape[1], output: source[output].shape)
         let stored = integer(input)
         let weights = addWeights(weight, isDepthwise: isDepthwise, input: graph[stored].quantization)
         var inputs: [ValueID?] = [isDepthwise ? stored : withoutScales(stored), weights]
@@ -74,7 +75,7 @@ struct QuantizedGraphBuilder {
         graph.nodes.append(
             Node(
                 node.name, node.operation, inputs: inputs, outputs: [result],
-                kernel: isDepthwise ? nil : KernelHint(laneProducts: 2)))
+                kernel: isDepthwise ? nil : KernelHint(laneProducts: 2, winograd: isWinograd)))
     }
 
     /// The same stored numbers with scale 1 in place of scales per channel.

@@ -60,12 +60,8 @@ extension StreamProcessor {
         /// The series that the rules of a pipeline speak of, each once.
         private func namesInRules(_ pipeline: Configuration.PipelineSection) -> [String] {
             var names: [String] = []
-            for alert in pipeline.alerts {
-                switch alert.condition {
-                case .above(let name, _, _), .below(let name, _, _), .outside(let name, _, _):
-                    if !names.contains(name) { names.append(name) }
-                case .classPresent, .silence: break
-                }
+            for name in pipeline.alerts.flatMap(\.condition.leaves).compactMap(\.series) where !names.contains(name) {
+                names.append(name)
             }
             return names
         }
@@ -96,22 +92,24 @@ extension StreamProcessor {
         func makeDesks(topics: ResultTopics) throws -> [[AlertDesk]] {
             try configuration.pipelines.map { pipeline in
                 let source = source(of: pipeline)
-                let keyOfTopic: @Sendable (String) -> String = { source?.key(of: $0) ?? "" }
-                func desk(_ rules: AlertRules) -> AlertDesk {
+                let keyOfTopic: @Sendable (String) -> String? = { source?.key(of: $0) }
+                func desk(
+                    _ rules: AlertRules, _ position: Int, hasRule: (@Sendable (String) -> Bool)? = nil
+                ) -> AlertDesk {
                     AlertDesk(
-                        node: configuration.node, pipeline: pipeline.name, topics: topics, rules: rules.rules,
-                        subjects: rules.subjects, keyOfTopic: keyOfTopic)
+                        node: configuration.node, pipeline: pipeline.name, position: position, topics: topics,
+                        rules: rules.rules, subjects: rules.subjects, keyOfTopic: keyOfTopic, hasRule: hasRule)
                 }
-                var anomalies = AlertRules()
-                if case .anomaly(let section) = pipeline.work {
-                    anomalies.rules = [
-                        AlertRule(
-                            id: "anomaly", condition: .anomaly(series: 0), clearDelay: .seconds(5),
-                            staleAfter: .seconds(300), severity: section.severity)
-                    ]
-                    anomalies.subjects = [AlertDesk.Subject(condition: "is unusual")]
+                let stated = desk(try statedRules(pipeline), PipelineDesks.stated)
+                guard case .anomaly(let section) = pipeline.work else {
+                    return [stated, desk(AlertRules(), PipelineDesks.anomalies)]
                 }
-                return [desk(try statedRules(pipeline)), desk(anomalies)]
+                let ruleNames = Set(pipeline.alerts.map(\.rule))
+                let declared = section.series.map { Set($0.map(\.name)) }
+                let anomalies = desk(.anomalies(severity: section.severity), PipelineDesks.anomalies) { name in
+                    !ruleNames.contains(name) && declared?.contains(name) ?? true
+                }
+                return [stated, anomalies]
             }
         }
 
@@ -149,7 +147,8 @@ extension StreamProcessor {
 
         /// The lane of source `index`: what is done with its messages.
         func makeLane(
-            _ index: Int, _ ingest: Ingest, workerCount: Int, results: ResultStage, topics: ResultTopics, hub: Hub
+            _ index: Int, _ ingest: Ingest, workerCount: Int, results: ResultStage, topics: ResultTopics, hub: Hub,
+            keeper: SeriesKeeper? = nil
         ) -> Scheduler.Lane {
             let section = configuration.sources[index]
             let pipelines = configuration.pipelines.enumerated().filter { $0.element.from == section.name }
@@ -180,6 +179,7 @@ extension StreamProcessor {
                 let stage = TelemetryStage(
                     lane: index, pipelines: telemetrySetups(pipelines, topics), counts: ingest.samples, results: results
                 )
+                keeper?.adopt(stage)
                 lane.process = { _, batch in
                     guard let scheduler = hub.scheduler else { return }
                     stage.process(batch, scheduler: scheduler)
@@ -219,7 +219,8 @@ extension StreamProcessor {
                     header: header(
                         pipeline, model: "level-and-spread", digest: digest.withUnsafeBytes { hexadecimal($0) },
                         topics: topics),
-                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all)
+                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all,
+                    rules: TelemetryStage.RuleNames(pipeline))
             }
         }
     }

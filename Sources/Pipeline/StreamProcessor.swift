@@ -23,6 +23,10 @@ package final class StreamProcessor: Sendable {
     private let results: ResultStage
     private let publisher: ResultPublisher
     private let reporter: Reporter
+    private let outlet: AlertOutlet
+    private let store: StateStore?
+    private let keeper: SeriesKeeper?
+    private let sweep: AlertSweep?
 
     /// - Parameters:
     ///   - workers: messages that are worked on side by side; one per core is right.
@@ -45,11 +49,40 @@ package final class StreamProcessor: Sendable {
             clientID: "\(configuration.node)-results", will: status.message(.offline, since: started),
             publishQueueCount: configuration.results.queue)
         options.publishQueueBytes = max(16 << 20, configuration.results.queue * 4096)
-        resultConnection = try broker.makeConnection(options, onMessage: { _ in }) { status.handle($0) }
+        let commands = AlertCommandDesk(node: configuration.node, topics: topics)
+        if let filter = commands.filter { options.subscriptions = [.init(filter: filter, qos: .atMostOnce)] }
+        resultConnection = try broker.makeConnection(options, onMessage: { commands.receive($0) }) { status.handle($0) }
         status.attach(resultConnection)
         publisher = ResultPublisher(connection: resultConnection)
-        results = ResultStage(
-            publisher: publisher, routes: resources.routes, desks: try resources.makeDesks(topics: topics))
+
+        // Alerts: what an earlier run has left, then what changes.
+        store = try configuration.stateDirectory.map { try StateStore(folder: $0, logger: logger) }
+        let keeper = store.map { SeriesKeeper(store: $0, logger: logger) }
+        self.keeper = keeper
+        outlet = AlertOutlet(publisher: publisher, store: store)
+        let alertCounts = AlertBoard.SharedCounts()
+        let board = AlertBoard(
+            node: configuration.node, topics: topics, desks: try resources.makeDesks(topics: topics), outlet: outlet,
+            store: store, counts: alertCounts)
+        let restored = board.restore(at: started)
+        if let (open, cleared, unreadable) = restored {
+            logger.info(
+                "state loaded",
+                metadata: ["open_alerts": "\(open)", "cleared": "\(cleared)", "unreadable": "\(unreadable)"])
+        }
+        results = ResultStage(publisher: publisher, routes: resources.routes, board: board)
+        commands.attach(resultConnection, results)
+        let results = results
+        sweep =
+            restored != nil
+            ? nil
+            : try AlertSweep(broker: broker, node: configuration.node, topics: topics) { messages in
+                results.adopt(messages) { adopted, cleared in
+                    guard adopted + cleared > 0 else { return }
+                    logger.info(
+                        "alerts taken over from the bus", metadata: ["open": "\(adopted)", "cleared": "\(cleared)"])
+                }
+            }
 
         // In between: a lane per source.
         let ingests = configuration.sources.enumerated().map { Ingest($1, lane: $0, ownTopics: topics.root) }
@@ -59,7 +92,9 @@ package final class StreamProcessor: Sendable {
         var lanes: [Scheduler.Lane] = []
         for (index, ingest) in ingests.enumerated() {
             lanes.append(
-                resources.makeLane(index, ingest, workerCount: workerCount, results: results, topics: topics, hub: hub))
+                resources.makeLane(
+                    index, ingest, workerCount: workerCount, results: results, topics: topics, hub: hub,
+                    keeper: keeper))
         }
         let scheduler = Scheduler(lanes: lanes, workers: workers)
         hub.attach(scheduler)
@@ -80,7 +115,7 @@ package final class StreamProcessor: Sendable {
         }
         reporter = Reporter(
             node: configuration.node, topic: topics.report, every: configuration.results.reportEvery, started: started,
-            ingests: ingests, publisher: publisher, health: health)
+            ingests: ingests, publisher: publisher, health: health, alerts: alertCounts)
     }
 
     /// Connects and begins to work. Results can be published before the first message comes in.
@@ -95,6 +130,8 @@ package final class StreamProcessor: Sendable {
         resultConnection.start()
         for connection in connections { connection.start() }
         reporter.start()
+        keeper?.start()
+        sweep?.start()
     }
 
     /// The counters now. In-flight messages are those between receipt and outcome.
@@ -105,6 +142,7 @@ package final class StreamProcessor: Sendable {
     package func stop(within limit: Duration) {
         let deadline = Instant.now.monotonicNanoseconds + limit.wholeNanoseconds
         reporter.stop()
+        sweep?.stop()
         for connection in connections { connection.pause() }
         while inFlight > 0, Instant.now.monotonicNanoseconds < deadline { Thread.sleep(forTimeInterval: 0.005) }
         // Connections first: what is shed from here on must not be acknowledged, so that the broker sends it again.
@@ -112,9 +150,12 @@ package final class StreamProcessor: Sendable {
         scheduler.stop()
         for worker in workers { worker.waitUntilIdle() }
         results.waitUntilIdle()
+        outlet.stop()
         reporter.publishNow()
         publishOffline()
         resultConnection.stop(within: .nanoseconds(max(deadline - Instant.now.monotonicNanoseconds, 1_000_000_000)))
+        keeper?.stop()
+        store?.close()
         let total = ingests.map(\.ledger.snapshot)
         logger.info(
             "stopped",

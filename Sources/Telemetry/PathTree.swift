@@ -10,8 +10,11 @@ struct PathTree: Sendable {
     static let unwanted = -1
     /// Of a list in a payload no more elements are found by themselves: longer ones are curves, not series.
     static let elementLimit = 64
-    /// Names of members beyond this are not remembered.
+    /// Longer names of members are not remembered; nor is more than this on the average of all series, so that nobody fills
+    /// the memory with long ways.
     private static let nameLimit = 256
+    private static let nodesPerSlot = 4
+    private static let nameBytesPerSlot = 64
 
     private struct Node {
         var parent: Int32
@@ -183,7 +186,14 @@ struct PathTree: Sendable {
     }
 
     private mutating func add(_ name: UnsafeBufferPointer<UInt8>, below parent: Int) -> Int {
-        guard !grows || name.count <= PathTree.nameLimit else { return PathTree.unwanted }
+        if grows {
+            guard name.count <= PathTree.nameLimit, nodes.count < PathTree.nodesPerSlot * slotLimit,
+                table.byteCount < PathTree.nameBytesPerSlot * slotLimit
+            else {
+                overflowCount += 1
+                return PathTree.unwanted
+            }
+        }
         _ = table.add(name, scope: parent)
         nodes[parent].children += 1
         nodes.append(Node(parent: Int32(parent)))

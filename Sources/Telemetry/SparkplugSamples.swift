@@ -17,11 +17,11 @@ import SwiftProtobuf
 /// Series that are found by themselves: every metric of a numeric or Boolean type but `bdSeq`, `Node Control/` and `Device
 /// Control/`; `Inputs/Level` is named `Inputs.Level`.
 ///
-/// Memory: `nodeLimit` edge nodes with `metricLimit` aliases and names in all, about 200 bytes each; the nodes that were
+/// Memory: `nodeLimit` edge nodes with `entryLimit` aliases, names and devices in all, about 200 bytes each; the nodes that were
 /// silent for longest are forgotten first, and asked for their births when they come again.
 struct SparkplugSamples: Sendable {
     static let nodeLimit = 1024
-    static let metricLimit = 65536
+    static let entryLimit = 65536
 
     /// To ask, since the last message.
     private(set) var rebirths: [SparkplugNode] = []
@@ -32,7 +32,7 @@ struct SparkplugSamples: Sendable {
     private let asks: Bool
     private var registry = SeriesRegistry(capacity: SparkplugSamples.nodeLimit)
     private var sessions: [SparkplugSession] = []
-    private var metricCount = 0
+    private var entryCount = 0
 
     private static let unread = -1
     private static let nameless = -2
@@ -66,9 +66,9 @@ struct SparkplugSamples: Sendable {
         let slot = slot(of: topic.node)
         var session = SparkplugSession()
         swap(&session, &sessions[slot])
-        metricCount -= session.metricCount
+        entryCount -= session.entryCount
         defer {
-            metricCount += session.metricCount
+            entryCount += session.entryCount
             swap(&session, &sessions[slot])
             forgetNodes(but: slot)
         }
@@ -119,7 +119,9 @@ struct SparkplugSamples: Sendable {
         _ metric: SparkplugMetric, _ device: String, _ session: inout SparkplugSession, _ names: inout SeriesNames
     ) {
         // One node never takes all the room.
-        guard metric.hasName, session.metricCount < SparkplugSamples.metricLimit / 2 else { return }
+        guard metric.hasName, metric.name.utf8.count <= SeriesNames.maximumBytes,
+            session.entryCount < SparkplugSamples.entryLimit / 2
+        else { return }
         let type = SparkplugType(rawValue: metric.datatype)
         session.add(
             SparkplugSession.Metric(type: type, series: series(metric.name, type, &names)), name: metric.name,
@@ -211,7 +213,7 @@ struct SparkplugSamples: Sendable {
         if place.slot == sessions.count {
             sessions.append(SparkplugSession())
         } else if place.isNew {
-            metricCount -= sessions[place.slot].metricCount
+            entryCount -= sessions[place.slot].entryCount
             sessions[place.slot] = SparkplugSession()
         }
         return place.slot
@@ -219,10 +221,10 @@ struct SparkplugSamples: Sendable {
 
     /// Makes room: nodes that were silent for longest lose what is known of them.
     private mutating func forgetNodes(but slot: Int) {
-        guard metricCount > SparkplugSamples.metricLimit else { return }
+        guard entryCount > SparkplugSamples.entryLimit else { return }
         var next = registry.oldestSlot
-        while let oldest = next, oldest != slot, metricCount > SparkplugSamples.metricLimit {
-            metricCount -= sessions[oldest].metricCount
+        while let oldest = next, oldest != slot, entryCount > SparkplugSamples.entryLimit {
+            entryCount -= sessions[oldest].entryCount
             sessions[oldest] = SparkplugSession()
             next = registry.slotUsed(after: oldest)
         }

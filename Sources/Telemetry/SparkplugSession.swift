@@ -30,8 +30,9 @@ struct SparkplugSession: Sendable {
     /// Monotonic; when births were last asked for.
     private var askedAt: Int64?
 
-    /// Aliases and names.
-    var metricCount: Int { entries.count }
+    /// Aliases, names and devices.
+    var entryCount: Int { entries.count + devices.count }
+    private static let deviceLimit = 4096
 
     /// Not more often, as births are large.
     private static let askAgainAfterNanoseconds: Int64 = 10_000_000_000
@@ -46,7 +47,7 @@ struct SparkplugSession: Sendable {
 
     mutating func beginBirth(ofDevice device: String) {
         forget(device)
-        devices.insert(device)
+        if devices.count < SparkplugSession.deviceLimit { devices.insert(device) }
     }
 
     /// A metric of a birth has a name, and often an alias that is unique for the node and its devices.

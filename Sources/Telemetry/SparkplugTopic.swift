@@ -29,11 +29,12 @@ package struct SparkplugTopic: Sendable, Equatable {
     /// Empty for what concerns the node itself.
     package var device: String
 
-    /// Nil if it is none. The state of a host application, `spBv1.0/STATE/<host>`, is none either.
+    /// Nil if it is none, or has a level of more than 512 bytes. The state of a host application, `spBv1.0/STATE/<host>`, is none either.
     package init?(_ text: String) {
         let levels = text.split(separator: "/", omittingEmptySubsequences: false)
         guard (4...5).contains(levels.count), levels[0] == "spBv1.0", let kind = Kind(rawValue: String(levels[2])),
-            kind.isOfDevice == (levels.count == 5), levels.allSatisfy({ !$0.isEmpty })
+            kind.isOfDevice == (levels.count == 5),
+            levels.allSatisfy({ (1...SeriesNames.maximumBytes).contains($0.utf8.count) })
         else { return nil }
         self.kind = kind
         node = SparkplugNode(group: String(levels[1]), node: String(levels[3]))

@@ -26,7 +26,8 @@ struct AnomalyCommand: ParsableCommand {
                 missing and not learned from; a row in which all is missing gets score 0.
 
                 Timestamps: 2014-04-10 00:04:00, RFC 3339, 2014/04/10 or 10.04.2014 with a time, a date alone, or \
-                seconds, milliseconds, microseconds or nanoseconds since 1970.
+                seconds, milliseconds, microseconds or nanoseconds since 1970, or a small number of seconds since some \
+                beginning.
                 """)
 
         @Argument(help: "A CSV file with a header line; - for standard input.") var file: String

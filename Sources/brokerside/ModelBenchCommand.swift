@@ -8,8 +8,8 @@ struct ModelBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure how fast a network runs here.",
         discussion: """
-            Runs the network on inputs of zeros, one run after the other in one thread, after a tenth of the time to warm \
-            up. Times are of one run of the whole batch.
+            Runs the network on inputs of zeros, one run after the other, after a tenth of the time to warm up. Times are of \
+            one run of the whole batch. With --profile the time of each step of one item follows.
             """)
 
     @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
@@ -24,19 +24,25 @@ struct ModelBenchCommand: ParsableCommand {
     @Option(help: "How long to measure.")
     var seconds = 3.0
 
+    @Flag(help: "Print the time of each step too, the median of 50 runs, and billions of multiplications a second.")
+    var profile = false
+
     @Flag(help: "Print a JSON object.")
     var json = false
 
     func validate() throws {
         guard (1...1024).contains(batch) else { throw ValidationError("--batch is 1 to 1024") }
-        guard threads == 1 else { throw ValidationError("--threads: a run uses one thread; sessions run side by side") }
+        guard (1...256).contains(threads) else { throw ValidationError("--threads is 1 to 256") }
+        guard !profile || !json else { throw ValidationError("--profile prints no JSON") }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds is more than 0, at most 3600") }
     }
 
     func run() throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let compiled = try reported { try CompiledModel(try ModelSource(path: model).load(), batch: batch) }
+        let compiled = try reported {
+            try CompiledModel(try ModelSource(path: model).load(), batch: batch, threads: threads)
+        }
         let session = compiled.makeSession()
         let load = clock.now - start
         var times: [Duration] = []
@@ -59,9 +65,29 @@ struct ModelBenchCommand: ParsableCommand {
                 "runs":\(times.count),"batch":\(batch),"threads":\(threads)}
                 """)
         } else {
+            if profile { try printProfile(session) }
             print(
                 "median \(median) ms, 99th percentile \(late) ms of \(times.count) runs; "
                     + "loaded in \(Self.milliseconds(load)) ms, at most \(memory) MiB resident")
+        }
+    }
+
+    private func printProfile(_ session: Session) throws {
+        var steps: [(name: String, work: Int, times: [Duration])] = []
+        for run in 0..<50 {
+            var index = 0
+            try reported {
+                try session.profile { name, work, time in
+                    if run == 0 { steps.append((name, work, [])) }
+                    steps[index].times.append(time)
+                    index += 1
+                }
+            }
+        }
+        for step in steps {
+            let microseconds = step.times.sorted()[step.times.count / 2] / .microseconds(1)
+            let rate = step.work > 0 ? String(format: "%7.1f GMAC/s", Double(step.work) / microseconds / 1000) : ""
+            print(String(format: "%9.1f us ", microseconds) + rate + "  " + step.name)
         }
     }
 

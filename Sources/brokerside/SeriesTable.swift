@@ -150,11 +150,12 @@ private final class Input {
 /// Moments as tables have them.
 enum TableTime {
     /// What `Timestamp` reads, without a zone as UTC; also a date alone, slashes or dots for hyphens, the day first where
-    /// dots or hyphens stand between day, month and year, a comma before the fraction, and numbers like `1.5e9`.
+    /// dots or hyphens stand between day, month and year, a comma before the fraction, and numbers like `1.5e9`; small
+    /// ones are seconds from wherever they were counted.
     static func parse(_ written: String) -> Int64? {
         let text = written.trimmingCharacters(in: .whitespaces)
         if let time = Timestamp.parse(text, zoneRequired: false) { return time }
-        if let seconds = Double(text), seconds.isFinite, abs(seconds) < 9e9, seconds >= 1e8 {
+        if let seconds = Double(text), seconds.isFinite, abs(seconds) < 9e9 {
             return Int64(seconds * 1e9)
         }
         let dateEnd = text.firstIndex { $0 == " " || $0 == "T" } ?? text.endIndex

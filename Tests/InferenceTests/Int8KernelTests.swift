@@ -58,6 +58,16 @@ struct Int8KernelTests {
             layers.append(Layer(channels: 16, filters: 37, activation: activation))
             layers.append(Layer(channels: 16, filters: 37, activation: activation, isFloat: true, hasResidual: true))
         }
+        // Windows read in place, windows over the edge, and blocks of several tiles.
+        for (channels, filters) in [(8, 64), (16, 24), (40, 33)] {
+            for stride in [1, 2] {
+                layers.append(
+                    Layer(
+                        height: 23, width: 19, channels: channels, filters: filters, kernel: 3, stride: stride,
+                        padding: 1))
+            }
+        }
+        layers.append(Layer(height: 24, width: 24, channels: 16, filters: 16))
         layers.append(Layer(channels: 64, filters: 33, kernel: 3, padding: 1, isExtreme: true))
         layers.append(Layer(channels: 255, filters: 16, isExtreme: true))
         return layers
@@ -68,12 +78,12 @@ struct Int8KernelTests {
         #expect(Convolution(layer, seed: 1).run(kernels) == Convolution(layer, seed: 1).run(.scalar))
     }
 
-    @Test(arguments: Kernels.all, [1, 5, 8, 15, 16, 17, 40])
+    @Test(arguments: Kernels.all, [1, 5, 8, 15, 16, 17, 40, 64, 97])
     func depthwiseGivesTheSameBytesAsScalar(kernels: Kernels, channels: Int) {
         for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (5, 1, 2)] {
             let layer = Layer(
                 channels: channels, filters: channels, kernel: kernel, stride: stride, padding: padding,
-                activation: float_silu)
+                activation: channels % 2 == 0 ? float_silu : float_clamp)
             let work = Convolution(layer, isDepthwise: true, seed: 2)
             #expect(work.run(kernels) == work.run(.scalar))
         }
@@ -147,61 +157,47 @@ struct Int8KernelTests {
             } else {
                 int8_pack_weights(kernels.table, weights, zeroPoints, layer.filters, layer.channels, taps, &packed)
             }
-            let outside = (0..<layer.kernel).flatMap { _ in zeroPoints }
-            let inverse = [Float](repeating: 40, count: layer.filters)
-            let zero = [Float](repeating: 128, count: layer.filters)
-            let residualScale = (0..<layer.filters).map { 0.01 + 0.001 * Float($0 % 7) }
+            let outside = Padded((0..<layer.kernel).flatMap { _ in zeroPoints }, slack: 0)
+            let weights = Padded(packed, slack: 0)
+            func repeated(_ value: Float) -> Padded<Float> {
+                Padded([Float](repeating: value, count: layer.filters), slack: 0)
+            }
+            let arrays = [
+                Padded(multiplier, slack: 0), Padded(bias, slack: 0), repeated(40), repeated(128), repeated(255),
+                repeated(0.01), repeated(100),
+            ]
+            let low = Padded([UInt8](repeating: 0, count: layer.filters), slack: 0)
             var output = [UInt8](repeating: 7, count: pixels * layer.filters * (layer.isFloat ? 4 : 1))
             var patches = [UInt8](repeating: 0, count: int8_patch_bytes(kernels.table, steps))
-            multiplier.withUnsafeBufferPointer { multiplier in
-                bias.withUnsafeBufferPointer { bias in
-                    inverse.withUnsafeBufferPointer { inverse in
-                        zero.withUnsafeBufferPointer { zero in
-                            residualScale.withUnsafeBufferPointer { residualScale in
-                                outside.withUnsafeBufferPointer { outside in
-                                    packed.withUnsafeBytes { packed in
-                                        var task = int8_convolution()
-                                        task.window = float_window(
-                                            input_height: layer.height, input_width: layer.width,
-                                            input_pitch: layer.channels, output_height: layer.outputHeight,
-                                            output_width: layer.outputWidth, output_pitch: layer.filters,
-                                            kernel_height: layer.kernel, kernel_width: layer.kernel,
-                                            stride_y: layer.stride, stride_x: layer.stride, dilation_y: 1,
-                                            dilation_x: 1,
-                                            pad_top: layer.padding, pad_left: layer.padding)
-                                        task.channels = layer.channels
-                                        task.filters = layer.filters
-                                        task.weights = packed.baseAddress
-                                        task.outside = outside.baseAddress
-                                        task.residual_pitch = layer.filters
-                                        task.epilogue.multiplier = multiplier.baseAddress
-                                        task.epilogue.bias = bias.baseAddress
-                                        task.epilogue.activation = float_epilogue(
-                                            activation: layer.activation,
-                                            low: layer.activation == float_clamp ? -2 : 0.2,
-                                            high: layer.activation == float_clamp ? 2 : 0.5)
-                                        if !layer.isFloat {
-                                            task.epilogue.inverse_scale = inverse.baseAddress
-                                            task.epilogue.zero = zero.baseAddress
-                                        }
-                                        task.epilogue.residual_scale = residualScale.baseAddress
-                                        task.epilogue.residual_zero = zero.baseAddress
-                                        let added = layer.hasResidual ? residual : nil
-                                        if isDepthwise {
-                                            table.depthwise(&task, input, added, &output, 0, layer.outputHeight)
-                                        } else {
-                                            // In two parts, as threads would do it.
-                                            table.convolution(&task, input, added, &output, &patches, 0, pixels / 2)
-                                            table.convolution(
-                                                &task, input, added, &output, &patches, pixels / 2, pixels)
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
+            var task = int8_convolution()
+            task.window = float_window(
+                input_height: layer.height, input_width: layer.width, input_pitch: layer.channels,
+                output_height: layer.outputHeight, output_width: layer.outputWidth, output_pitch: layer.filters,
+                kernel_height: layer.kernel, kernel_width: layer.kernel, stride_y: layer.stride,
+                stride_x: layer.stride, dilation_y: 1, dilation_x: 1, pad_top: layer.padding,
+                pad_left: layer.padding)
+            task.channels = layer.channels
+            task.filters = layer.filters
+            task.weights = UnsafeRawPointer(weights.base)
+            task.outside = outside.base
+            task.residual_pitch = layer.filters
+            task.epilogue = int8_epilogue(
+                multiplier: arrays[0].base, bias: arrays[1].base,
+                activation: float_epilogue(
+                    activation: layer.activation, low: layer.activation == float_clamp ? -2 : 0.2,
+                    high: layer.activation == float_clamp ? 2 : 0.5),
+                inverse_scale: arrays[2].base, zero: arrays[3].base, high: layer.isFloat ? nil : arrays[4].base,
+                low: low.base, residual_scale: arrays[5].base, residual_zero: arrays[6].base,
+                residual_after_activation: 0)
+            let added = layer.hasResidual ? residual : nil
+            if isDepthwise {
+                table.depthwise(&task, input, added, &output, 0, layer.outputHeight)
+            } else {
+                // In two parts, as threads would do it.
+                table.convolution(&task, input, added, &output, &patches, 0, pixels / 2, 0, layer.filters)
+                table.convolution(&task, input, added, &output, &patches, pixels / 2, pixels, 0, layer.filters)
             }
+            withExtendedLifetime((outside, weights, arrays, low)) {}
             return output
         }
 

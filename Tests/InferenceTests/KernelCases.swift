@@ -104,3 +104,17 @@ struct LayerCase: Sendable, CustomStringConvertible {
 }
 
 let plainEpilogue = float_epilogue(activation: float_clamp, low: -.infinity, high: .infinity)
+
+/// Numbers in memory of their own, followed by as much as kernels may read.
+final class Padded<Element: BitwiseCopyable> {
+    private let memory: UnsafeMutableBufferPointer<Element>
+    var base: UnsafePointer<Element>? { UnsafePointer(memory.baseAddress) }
+
+    init(_ values: [Element], slack: Element) {
+        memory = .allocate(capacity: values.count + Int(INT8_SLACK))
+        memory.initialize(repeating: slack)
+        _ = memory.update(fromContentsOf: values)
+    }
+
+    deinit { memory.deallocate() }
+}

@@ -22,18 +22,18 @@ struct AlertFlowTests {
             """)
         bench.broker.publishTelemetry(89)
         bench.broker.publishTelemetry(91)
-        #expect(await eventually { bench.observer.documents("alerts/health/a/hot").count == 1 })
+        #expect(await eventually { bench.observer.states("health/a/hot").count == 1 })
         // News of an open alert are published once a second.
         let value = Atomic(91)
         #expect(
             await eventually {
                 bench.broker.publishTelemetry(value.add(1, ordering: .relaxed).newValue)
-                return bench.observer.documents("alerts/health/a/hot").count == 2
+                return bench.observer.states("health/a/hot").count == 2
             })
         bench.broker.publishTelemetry(85)
         bench.broker.publishTelemetry(79)
-        #expect(await eventually { bench.observer.documents("alerts/health/a/hot").last?.state == "closed" })
-        let alerts = bench.observer.documents("alerts/health/a/hot")
+        #expect(await eventually { bench.observer.states("health/a/hot").last?.state == "closed" })
+        let alerts = bench.observer.states("health/a/hot")
         #expect(alerts.first?.state == "open" && alerts.first?.rule == "hot" && alerts.first?.source?.key == "a")
         #expect(Set(alerts.map(\.id)).count == 1)
         // Who comes later finds how it stands.

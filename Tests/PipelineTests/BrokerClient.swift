@@ -36,6 +36,15 @@ final class BrokerClient: Sendable {
         return messages.filter { $0.topic == start || $0.topic.hasPrefix(start + "/") }.compactMap { Document($0) }
     }
 
+    /// The states of an alert (`<pipeline>/<key>/<rule>`) as they were published, without those that the broker had kept.
+    func states(_ alert: String, node: String = "gate") -> [Document] {
+        messages.filter { $0.topic == "brokerside/\(node)/alerts/\(alert)" && !$0.retained }.compactMap { Document($0) }
+    }
+
+    func events(_ alert: String, node: String = "gate") -> [Document] {
+        messages.filter { $0.topic == "brokerside/\(node)/alerts/\(alert)/events" }.compactMap { Document($0) }
+    }
+
     func publish(
         _ topic: String, _ payload: Payload, qos: QualityOfService = .atMostOnce, retained: Bool = false
     ) {
@@ -44,6 +53,8 @@ final class BrokerClient: Sendable {
             if outcome == .accepted { accepted.add(1, ordering: .relaxed) }
         }
     }
+
+    func publish(_ message: Message) { connection.publish(message, deadline: nil, finalize: nil) { _ in } }
 
     func publish(_ topic: String, _ text: String, qos: QualityOfService = .atMostOnce, retained: Bool = false) {
         publish(topic, Payload(text), qos: qos, retained: retained)

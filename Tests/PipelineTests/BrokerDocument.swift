@@ -49,6 +49,60 @@ struct Document: Decodable, Sendable {
     var state: String?
     var status: String?
     var sources: [Counters]?
+    var severity: String?
+    var event: String?
+    var alert: String?
+    var since: Date?
+    var openedAt: Date?
+    var closedAt: Date?
+    var acknowledged: Acknowledgement?
+    var silencedUntil: Date?
+    var flapping: Bool?
+    var condition: String?
+    var explanation: Explanation?
+    var result: String?
+    var alerts: AlertCounters?
+
+    struct Acknowledgement: Decodable {
+        var at: Date
+        var by: String?
+        var note: String?
+    }
+
+    struct Explanation: Decodable {
+        struct Sample: Decodable {
+            var time: Date
+            var value: Double
+        }
+
+        struct Part: Decodable {
+            var condition: String
+            var holds: Bool?
+        }
+
+        var series: String?
+        var value: Double?
+        var expected: [Double]?
+        var change: Double?
+        var silentS: Double?
+        var count: Int?
+        var score: Double?
+        var peak: Double?
+        var samples: [Sample]?
+        var conditions: [Part]?
+    }
+
+    struct AlertCounters: Decodable {
+        struct Commands: Decodable {
+            var done: Int
+            var refused: Counters.Reasons
+        }
+
+        var open: Int
+        var acknowledged: Int
+        var silences: Int
+        var commands: Commands
+    }
 
     /// Nil for what is no such document.
     init?(_ message: Message) {

@@ -65,7 +65,7 @@ import Testing
 
     @Test(arguments: [
         "10.03.2024 10:00:00", "2024/03/10 10:00", "2024-03-10", "10-03-2024 10:00:00,250", "2024-03-10T10:00:00.5Z",
-        "1710064800", "1.7100648e9", "2024-3-10 9:05:00",
+        "1710064800", "1.7100648e9", "12.5", "2024-3-10 9:05:00",
     ])
     func readsMoments(text: String) async throws {
         let program = try await score("t;v\n\(text);1\n", ["--timestamp", "t", "--value", "v"])

@@ -89,6 +89,18 @@ struct AutomaticSeriesTests {
         #expect(scanner.tree.nodeCount == 2)
     }
 
+    @Test func waysToSeriesNeedBoundedMemory() throws {
+        var scanner = JSONScanner([], grows: true, slotLimit: 100)
+        for number in 0..<200 {
+            let way = (0..<20).map { "{\"level\($0)-\(number)\":" }.joined()
+            let text = Array((way + "1" + String(repeating: "}", count: 20)).utf8)
+            try text.withUnsafeBytes { try scanner.scan($0) }
+        }
+        #expect(scanner.tree.nodeCount <= 400 && scanner.overflowCount > 0)
+        try Array("{\"level0-0\":1}".utf8).withUnsafeBytes { try scanner.scan($0) }
+        #expect(scanner.leaves.count == 1)
+    }
+
     @Test func theNumberOfSeriesIsBounded() throws {
         var parser = try TelemetryParser.make(.json, limits: .init(samples: 100_000))
         let members = (0...SeriesNames.capacity).map { "\"k\($0)\":\($0)" }.joined(separator: ",")

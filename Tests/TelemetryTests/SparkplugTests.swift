@@ -276,6 +276,18 @@ struct SparkplugTests {
         #expect(throws: TelemetryParser.ConfigurationFault.notAMetric("")) { try SparkplugBench([""]) }
     }
 
+    @Test func devicesAndLongNamesNeedBoundedMemory() throws {
+        var session = SparkplugSession()
+        session.beginBirth(sequence: 0, birthDeathSequence: nil)
+        for number in 0..<10_000 { session.beginBirth(ofDevice: "d\(number)") }
+        #expect(session.entryCount == 4096)
+        var bench = try SparkplugBench()
+        let long = String(repeating: "x", count: 600)
+        #expect(try bench.send("DBIRTH", device: long, 0).outcome == .failed(.invalidSparkplug))
+        let reading = try bench.send("NBIRTH", 0, [metric(long, alias: 1, type: 10) { $0.doubleValue = 1 }])
+        #expect(reading.outcome == .failed(.tooManySeries))
+    }
+
     @Test func whatIsKnownOfNodesIsBounded() throws {
         var bench = try SparkplugBench(["/m0"])
         let birth = (0..<1000).map { number in

@@ -121,3 +121,12 @@ void strided_copy(void *target, const void *source, ptrdiff_t element_size, int 
 /// target[i] = `bytes` bytes at source + offsets[i], each `target_pitch` bytes after the one before.
 void gather_blocks(void *target, ptrdiff_t target_pitch, const void *source, const int32_t *offsets, ptrdiff_t count,
                    ptrdiff_t bytes);
+
+/// Tells the processor that a thread only waits for another one.
+static inline void processor_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}

@@ -5,20 +5,29 @@
 #pragma once
 #include "ckernels_float.h"
 
-/// What becomes of the sum of a layer, in this order, per filter c and in float32:
-///   f = fma(sum, multiplier[c], bias[c])          in real units: multiplier = input scale * weight scale
+/// What becomes of the sum of a layer, per filter c and in float32:
+///   f = fma(sum, multiplier[c], bias[c])
+/// Bytes, linear (`inverse_scale` null; f is in units of the output, and what a zero point of the residual adds is part of
+/// the bias):
+///   f = fma(residual, residual_scale[c], f)       if there is a residual
+///   y = max(rint(min(f, high[c])), low[c])        the activation is the bounds
+/// Bytes through a function (f in real units):
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
-///   y = clamp(rint(fma(f, 1 / scale[c], zero[c])), 0, 255), or f itself if the output is float
+///   y = max(rint(min(fma(f, inverse_scale[c], zero[c]), high[c])), low[c])
+/// Floats (`high` null): the same up to the activation, y = f.
+/// Arrays have INT8_SLACK entries more than there are filters. `high` is at most 255.
 struct int8_epilogue {
     const float *multiplier, *bias;
     struct float_epilogue activation;
-    /// Null for float output.
-    const float *inverse_scale, *zero;
-    /// Per filter too; null if there is no residual.
+    const float *inverse_scale, *zero, *high;
+    const uint8_t *low;
     const float *residual_scale, *residual_zero;
     int residual_after_activation;
 };
+
+/// Kernels may read that many elements past the ends of arrays, and bytes past the last channel of an image.
+enum { INT8_SLACK = 64 };
 
 /// A convolution, or with a window of one pixel a matrix product over rows. Pitches of the window are in elements.
 struct int8_convolution {
@@ -36,10 +45,18 @@ struct int8_kernels {
     const char *name;
     /// Filters in a vector; pixels of an output tile.
     int width, tile_pixels;
-    /// Output pixels [begin, end) in row-major order of one image. `output` is uint8 or float as the epilogue says.
-    /// `patches`: int8_patch_bytes() of scratch. Reads up to 64 bytes past a pixel's last channel. `residual` may be null.
+    /// Vectors of taps in half a column of a depthwise 3x3 window: 4 of int16 pairs, 2 of int8 quadruples, 0 if it has none.
+    int depthwise_form;
+    /// Output pixels [begin, end) in row-major order of one image, filters [first_filter, last_filter) of which the first is
+    /// a multiple of twice the width. `output` is uint8 or float as the epilogue says. `patches`: int8_patch_bytes() of
+    /// scratch. `residual` may be null.
     void (*convolution)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
-                        uint8_t *patches, ptrdiff_t begin, ptrdiff_t end);
+                        uint8_t *patches, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first_filter,
+                        ptrdiff_t last_filter);
+    /// A 3x3 convolution of stride and dilation 1: tiles of 4x4 outputs [begin, end) in row-major order. `weights` as
+    /// `int8_pack_winograd` made them, `scratch` of int8_winograd_scratch_bytes(). It rounds what `convolution` does not.
+    void (*winograd)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
+                     void *scratch, ptrdiff_t begin, ptrdiff_t end);
     /// One filter per channel; output rows [begin, end). At most 500 taps, so that float sums are exact.
     void (*depthwise)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                       ptrdiff_t begin, ptrdiff_t end);
@@ -51,20 +68,22 @@ struct int8_kernels {
     /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
     void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
-    /// y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - zero_b[c]) * scale_b[c])), inverse_scale[c],
-    /// zero[c]))), where scale_b and zero_b are those of the residual.
+    /// y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - residual_zero[c]) * residual_scale[c])),
+    ///                     inverse_scale[c], zero[c])))
     void (*add)(const struct int8_epilogue *, const float *scale_a, const float *zero_a, const uint8_t *a,
-                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
-                ptrdiff_t count);
+                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
     /// y = clamp(rint(x / scale[c]) + zero[c])
     void (*quantize)(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
                      ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// The same from `channels` (1 to 4) planes of floats, each `plane` after the one before, to pixels of y.
+    void (*quantize_planes)(const float *scale, const float *zero, const float *x, ptrdiff_t plane, uint8_t *y,
+                            ptrdiff_t y_pitch, ptrdiff_t pixels, ptrdiff_t channels);
     /// y = (x - zero[c]) * scale[c]
     void (*dequantize)(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
 };
 
-/// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avx512) if
+/// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avxvnni, avx512) if
 /// the processor has them.
 const struct int8_kernels *int8_kernels_best(void);
 /// All kernels that this processor can run; null from `index` = their number on.
@@ -80,6 +99,11 @@ void int8_look_up_pixels(const uint8_t *table, const uint8_t *x, uint8_t *y, ptr
 
 /// Steps (taps * channels) rounded up to what the kernels take at a time.
 ptrdiff_t int8_padded_steps(ptrdiff_t steps);
+/// Windows of `padded` bytes that are copied together before they are computed: a multiple of the tile, at most 256.
+static inline ptrdiff_t int8_patch_count(ptrdiff_t tile_pixels, ptrdiff_t padded) {
+    const ptrdiff_t least = 4 * tile_pixels, fitting = 16384 / (padded > 0 ? padded : 1) / tile_pixels * tile_pixels;
+    return fitting < least ? least : fitting > 256 ? 256 : fitting;
+}
 /// Bytes of scratch for patches of `steps` = kernel_height * kernel_width * channels.
 ptrdiff_t int8_patch_bytes(const struct int8_kernels *, ptrdiff_t steps);
 /// Bytes of packed weights.
@@ -89,8 +113,30 @@ ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrd
 /// where steps run over taps in row-major order, then channels.
 void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, ptrdiff_t filters,
                        ptrdiff_t channels, ptrdiff_t taps, void *packed);
+/// Channels of a transformed input in memory, and tiles that are transformed before they are multiplied.
+static inline ptrdiff_t int8_winograd_padded(ptrdiff_t width, ptrdiff_t channels) {
+    return (channels + 2 * width - 1) / (2 * width) * 2 * width;
+}
+static inline ptrdiff_t int8_winograd_tiles(ptrdiff_t width, ptrdiff_t channels) {
+    // 256 KiB of transformed inputs: half of the second-level cache of most processors.
+    const ptrdiff_t fitting = 262144 / (72 * int8_winograd_padded(width, channels));
+    return fitting < 12 ? 12 : fitting > 60 ? 60 : fitting / 12 * 12;
+}
+ptrdiff_t int8_winograd_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrdiff_t channels);
+ptrdiff_t int8_winograd_scratch_bytes(const struct int8_kernels *, ptrdiff_t channels);
+/// From weight[filter][channel][9] to tiles of 2 * width filters: [-sum(zero point * transformed weight), 36 scales][filters]
+/// in float, then [36 positions][pairs of channels][filters][2] in int16.
+void int8_pack_winograd(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, ptrdiff_t filters,
+                        ptrdiff_t channels, void *packed);
+/// Bytes of packed depthwise weights in float, up to which others may follow.
+static inline ptrdiff_t int8_depthwise_floats(ptrdiff_t width, ptrdiff_t channels, ptrdiff_t taps) {
+    const ptrdiff_t bytes = (channels + width - 1) / width * width * (taps + 1) * (ptrdiff_t)sizeof(float);
+    return (bytes + 63) / 64 * 64;
+}
 ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t channels, ptrdiff_t taps);
-/// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width].
+/// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width]; of nine taps
+/// (3x3) and kernels with a `depthwise_form` followed by [blocks of 4 * width channels][int32 -sum(weight * zero point) in 4
+/// vectors, then columns][half][vectors of taps] in the order that int8_depthwise_three.h explains.
 void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Whether no int16 lane can overflow when two products of `vpmaddubsw` are added, which the AVX2 kernel relies on: in each

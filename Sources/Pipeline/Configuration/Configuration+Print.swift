@@ -20,6 +20,7 @@ extension Configuration {
             text.line("report_every", raw: Quantities.text(results.reportEvery))
             text.line("queue", raw: "\(results.queue)")
         }
+        if let stateDirectory { text.line("state_dir", stateDirectory) }
         text.section("log") { $0.line("level", raw: log.level.rawValue) }
         return text.text
     }
@@ -209,26 +210,55 @@ private struct YAMLText {
 
     mutating func alert(_ alert: Configuration.AlertSection) {
         section(alert.rule) { text in
-            switch alert.condition {
-            case .classPresent(let name, let count):
-                text.line("class", name)
-                text.line("at_least", raw: "\(count)")
-            case .above(let series, let limit, let clear):
-                text.line("series", series)
-                text.line("above", raw: YAMLText.plain(limit))
-                text.line("clear", raw: YAMLText.plain(clear))
-            case .below(let series, let limit, let clear):
-                text.line("series", series)
-                text.line("below", raw: YAMLText.plain(limit))
-                text.line("clear", raw: YAMLText.plain(clear))
-            case .outside(let series, let low, let high):
-                text.line("series", series)
-                text.line("outside", raw: "[\(YAMLText.plain(low)), \(YAMLText.plain(high))]")
-            case .silence(let duration): text.line("silence", raw: Quantities.text(duration))
-            }
+            for (key, value) in YAMLText.fields(alert.condition) { text.line(key, raw: value) }
             text.line("for", raw: Quantities.text(alert.minimumDuration))
             text.line("clear_after", raw: Quantities.text(alert.clearAfter))
+            text.line("cool_down", raw: Quantities.text(alert.coolDown))
             text.line("severity", raw: alert.severity.rawValue)
+            if !alert.escalation.isEmpty {
+                let steps = alert.escalation.map { "\($0.severity.rawValue): \(Quantities.text($0.after))" }
+                text.line("escalate", raw: "{ \(steps.joined(separator: ", ")) }")
+            }
+            if let flapping = alert.flapping {
+                text.line(
+                    "flapping", raw: "{ openings: \(flapping.openings), within: \(Quantities.text(flapping.within)) }")
+            } else {
+                text.line("flapping", raw: "off")
+            }
+        }
+    }
+
+    /// The keys of a condition with their values in flow style.
+    private static func fields(_ condition: Configuration.AlertSection.Condition) -> [(key: String, value: String)] {
+        func part(_ condition: Configuration.AlertSection.Condition) -> String {
+            "{ \(fields(condition).map { "\($0.key): \($0.value)" }.joined(separator: ", ")) }"
+        }
+        func list(_ parts: [Configuration.AlertSection.Condition]) -> String {
+            "[\(parts.map(part).joined(separator: ", "))]"
+        }
+        switch condition {
+        case .classCount(let name, let count):
+            return [
+                ("class", quoted(name)), ("at_least", "\(count.lowerBound)"), ("at_most", "\(count.upperBound)"),
+            ]
+        case .anomaly(let series): return [("anomaly", quoted(series))]
+        case .above(let series, let limit, let clear):
+            return [("series", quoted(series)), ("above", plain(limit)), ("clear", plain(clear))]
+        case .below(let series, let limit, let clear):
+            return [("series", quoted(series)), ("below", plain(limit)), ("clear", plain(clear))]
+        case .outside(let series, let low, let high, let margin):
+            return [
+                ("series", quoted(series)), ("outside", "[\(plain(low)), \(plain(high))]"), ("margin", plain(margin)),
+            ]
+        case .change(let series, let direction, let amount, let within):
+            return [
+                ("series", quoted(series)), (direction.rawValue, plain(amount)), ("within", Quantities.text(within)),
+            ]
+        case .silence(let series, let duration):
+            return (series.map { [("series", quoted($0))] } ?? []) + [("silence", Quantities.text(duration))]
+        case .all(let parts): return [("all", list(parts))]
+        case .any(let parts): return [("any", list(parts))]
+        case .not(let condition): return [("not", part(condition))]
         }
     }
 

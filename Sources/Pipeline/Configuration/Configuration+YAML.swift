@@ -48,7 +48,7 @@ private struct ConfigurationParser {
 
     mutating func parse(_ yaml: String) -> Configuration? {
         guard let root = compose(yaml) else { return nil }
-        let known = ["node", "broker", "sources", "models", "pipelines", "results", "http", "log"]
+        let known = ["node", "broker", "sources", "models", "pipelines", "results", "http", "log", "state_dir"]
         guard let fields = reader.fields(Place(node: root, path: ""), known: known) else { return nil }
         if let http = fields["http"] { reader.fault(http, "this version serves no HTTP; remove the section") }
         let node = nodeName(fields["node"])
@@ -63,11 +63,13 @@ private struct ConfigurationParser {
         }
         let results = resultsSection(fields["results"])
         let log = logSection(fields["log"])
+        let stateDirectory = stateDirectory(fields["state_dir"])
         guard reader.faults.isEmpty, let broker else { return nil }
         var configuration = Configuration(
             node: node, broker: broker, sources: sources, models: models, pipelines: pipelines)
         configuration.results = results
         configuration.log = log
+        configuration.stateDirectory = stateDirectory
         return configuration
     }
 
@@ -349,59 +351,23 @@ private struct ConfigurationParser {
     private mutating func alert(
         _ rule: String, _ place: Place, work: Configuration.PipelineSection.Work?
     ) -> Configuration.AlertSection? {
-        let known = [
-            "class", "at_least", "series", "above", "below", "outside", "clear", "silence", "for", "clear_after",
-            "severity",
-        ]
-        guard let fields = reader.fields(place, known: known), let condition = condition(fields, place, work) else {
-            return nil
-        }
-        var alert = Configuration.AlertSection(rule: rule, condition: condition)
-        if let value = reader.duration(fields["for"]) { alert.minimumDuration = value }
-        if let value = reader.duration(fields["clear_after"]) { alert.clearAfter = value }
-        if let value = reader.choice(fields["severity"], Severity.self) { alert.severity = value }
-        return alert
+        var sections = AlertSections(reader: reader, work: work)
+        defer { reader = sections.reader }
+        return sections.section(rule, place)
     }
 
-    private mutating func condition(
-        _ fields: ConfigurationReader.Fields, _ place: Place, _ work: Configuration.PipelineSection.Work?
-    ) -> Configuration.AlertSection.Condition? {
-        let kinds = ["class", "above", "below", "outside", "silence"].filter { fields[$0] != nil }
-        guard kinds.count == 1, let kind = kinds.first else {
-            reader.fault(place, "exactly one of 'class', 'above', 'below', 'outside' and 'silence' is needed")
-            return nil
-        }
-        switch kind {
-        case "class":
-            if case .anomaly? = work { reader.fault(place, "'class' belongs to a pipeline that detects") }
-            let count = reader.integer(fields["at_least"], in: 1...1000) ?? 1
-            return reader.string(fields["class"]).map { .classPresent($0, count: count) }
-        case "silence": return reader.duration(fields["silence"]).map { .silence($0) }
-        default: break
-        }
-        guard let seriesPlace = reader.required(fields, "series"), let series = reader.string(seriesPlace) else {
-            return nil
-        }
-        if case .detect? = work { reader.fault(place, "'\(kind)' belongs to a pipeline of telemetry") }
-        if case .anomaly(let section)? = work, let known = section.series?.map(\.name), !known.contains(series) {
-            reader.fault(seriesPlace, reader.unknown(series, known: known, what: "series"))
-        }
-        if kind == "outside" {
-            guard let place = fields["outside"], let elements = reader.elements(place) else { return nil }
-            let limits = elements.compactMap { reader.number($0) }
-            guard limits.count == 2, limits[0] < limits[1] else {
-                reader.fault(place, "expected [low, high] with low < high")
-                return nil
+    /// A folder that can be written to, or one that is not there yet.
+    private mutating func stateDirectory(_ place: Place?) -> String? {
+        guard let place, let path = file(place) else { return nil }
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+            if !isFolder.boolValue {
+                reader.fault(place, "is not a folder: \(path)")
+            } else if !FileManager.default.isWritableFile(atPath: path) {
+                reader.fault(place, "cannot be written to: \(path)")
             }
-            return .outside(series: series, low: limits[0], high: limits[1])
         }
-        guard let limit = reader.number(fields[kind]) else { return nil }
-        let clear = reader.number(fields["clear"]) ?? limit
-        if let place = fields["clear"], kind == "above" ? clear > limit : clear < limit {
-            reader.fault(place, "must be \(kind == "above" ? "at most" : "at least") the limit \(limit)")
-        }
-        return kind == "above"
-            ? .above(series: series, limit: limit, clear: clear) : .below(series: series, limit: limit, clear: clear)
+        return path
     }
 
     private mutating func resultsSection(_ place: Place?) -> Configuration.ResultsSection {

@@ -14,6 +14,8 @@ package struct Configuration: Sendable, Equatable {
     package var pipelines: [PipelineSection]
     package var results = ResultsSection()
     package var log = LogSection()
+    /// Folder for what outlives the program: alerts, learned levels. Nil: nothing does.
+    package var stateDirectory: String?
 
     package init(
         node: String, broker: BrokerSection, sources: [SourceSection], models: [ModelSection],
@@ -164,31 +166,6 @@ package struct Configuration: Sendable, Equatable {
         }
 
         package init(series: [Series]?) { self.series = series }
-    }
-
-    package struct AlertSection: Sendable, Equatable {
-        package enum Condition: Sendable, Equatable {
-            /// At least `count` detections of a class.
-            case classPresent(String, count: Int)
-            case above(series: String, limit: Double, clear: Double)
-            case below(series: String, limit: Double, clear: Double)
-            case outside(series: String, low: Double, high: Double)
-            /// No message of a key for a time.
-            case silence(Duration)
-        }
-
-        package var rule: String
-        package var condition: Condition
-        /// How long the condition must hold before the alert opens.
-        package var minimumDuration: Duration = .zero
-        /// How long it must be gone before the alert closes.
-        package var clearAfter: Duration = .seconds(2)
-        package var severity = Severity.warning
-
-        package init(rule: String, condition: Condition) {
-            self.rule = rule
-            self.condition = condition
-        }
     }
 
     package struct ResultsSection: Sendable, Equatable {

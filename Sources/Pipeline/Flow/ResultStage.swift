@@ -20,7 +20,7 @@ struct PipelineResult: Sendable {
 /// - Out: documents, to the connection for results.
 /// - Finishes each delivery when all its documents have an outcome.
 ///
-/// `@unchecked Sendable`: `desks` is touched on `queue` alone, checked by `dispatchPrecondition`.
+/// `@unchecked Sendable`: `board` is touched on `queue` alone, checked by `dispatchPrecondition`.
 final class ResultStage: @unchecked Sendable {
     /// How the results of one pipeline go out.
     struct Route: Sendable {
@@ -31,23 +31,21 @@ final class ResultStage: @unchecked Sendable {
     private let queue = DispatchQueue(label: "brokerside.results")
     private let publisher: ResultPublisher
     private let routes: [Route]
-    /// Per pipeline: the rules that the configuration states, and those of the anomaly detector.
-    private var desks: [[AlertDesk]]
+    private let board: AlertBoard
     private let timer: any DispatchSourceTimer
 
     /// How often time alone may change alerts.
     private static let tickMilliseconds = 200
 
-    init(publisher: ResultPublisher, routes: [Route], desks: [[AlertDesk]]) {
-        precondition(routes.count == desks.count)
+    init(publisher: ResultPublisher, routes: [Route], board: AlertBoard) {
         self.publisher = publisher
         self.routes = routes
-        self.desks = desks
+        self.board = board
         timer = DispatchSource.makeTimerSource(queue: queue)
         timer.schedule(
             deadline: .now() + .milliseconds(ResultStage.tickMilliseconds),
             repeating: .milliseconds(ResultStage.tickMilliseconds))
-        timer.setEventHandler { [weak self] in self?.tick() }
+        timer.setEventHandler { [weak self] in self?.board.tick(at: .now) }
         timer.activate()
     }
 
@@ -62,25 +60,34 @@ final class ResultStage: @unchecked Sendable {
     /// Publishes the results of a message and the alerts that follow from them. On the stage's queue.
     func publish(_ results: [PipelineResult], of delivery: Delivery) {
         dispatchPrecondition(condition: .onQueue(queue))
-        var parts: [(document: ResultDocument, qos: QualityOfService, retained: Bool, deadline: Int64?)] = []
+        var parts: [(document: ResultDocument, qos: QualityOfService, deadline: Int64?)] = []
+        var change = StateChange()
         for result in results {
             let route = routes[result.pipeline]
             if let document = result.document {
                 let deadline = route.maxAgeNanoseconds.map { delivery.receivedAt.monotonicNanoseconds + $0 }
-                parts.append((document, route.qos, false, deadline))
+                parts.append((document, route.qos, deadline))
             }
             for fact in result.facts {
-                let changes = desks[result.pipeline][fact.desk].observe(
-                    fact, topic: delivery.message.topic, at: delivery.receivedAt)
-                parts += changes.map { ($0, .atLeastOnce, true, nil) }
+                board.observe(
+                    fact, pipeline: result.pipeline, key: delivery.key, topic: delivery.message.topic,
+                    at: delivery.receivedAt, into: &change)
             }
         }
-        guard !parts.isEmpty else { return delivery.finish(.processed) }
-        delivery.split(into: parts.count)
+        let count = parts.count + change.outputs.count
+        if count > 0 { delivery.split(into: count) }
+        board.send(change) { delivery.finish($0) }
         for part in parts {
-            publisher.publish(part.document, qos: part.qos, retained: part.retained, deadline: part.deadline) {
-                delivery.finish($0)
-            }
+            publisher.publish(part.document, qos: part.qos, deadline: part.deadline) { delivery.finish($0) }
+        }
+        if count == 0 { delivery.finish(.processed) }
+    }
+
+    /// Goes on with alerts that another run has left on the bus; `done` is called on the stage's queue.
+    func adopt(_ messages: [Message], done: @escaping @Sendable (_ adopted: Int, _ cleared: Int) -> Void) {
+        queue.async { [self] in
+            let (adopted, cleared) = board.adopt(messages, at: .now)
+            done(adopted, cleared)
         }
     }
 
@@ -90,14 +97,8 @@ final class ResultStage: @unchecked Sendable {
         publisher.send(Message(topic: node.commandTopic, payload: Payload(bytes)))
     }
 
-    private func tick() {
-        let now = Instant.now
-        for pipeline in desks.indices {
-            for index in desks[pipeline].indices {
-                for document in desks[pipeline][index].tick(at: now) {
-                    publisher.publish(document, qos: .atLeastOnce, retained: true)
-                }
-            }
-        }
+    /// Does what a command asks for; `reply` is called on the stage's queue.
+    func handle(verb: String, _ message: Message, reply: @escaping @Sendable (AlertReply) -> Void) {
+        queue.async { [self] in reply(board.handle(verb: verb, message, at: .now)) }
     }
 }

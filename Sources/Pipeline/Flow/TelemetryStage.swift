@@ -27,12 +27,45 @@ final class TelemetryStage: Sendable {
         var reader: SampleReader
         var budget: FalseAlarmBudget
         var publishesAll: Bool
+        var rules: RuleNames
     }
 
-    private struct PipelineState: Sendable {
+    /// Which samples the rules of a pipeline want to see.
+    struct RuleNames: Sendable {
+        /// Series that conditions speak of.
+        var series: Set<String>
+        /// A rule waits for messages, whatever is in them.
+        var wantsEvery: Bool
+        /// A series of such a name has no alert of its own: a rule has taken its place.
+        var rules: Set<String>
+
+        init(_ pipeline: Configuration.PipelineSection) {
+            let leaves = pipeline.alerts.flatMap(\.condition.leaves)
+            series = Set(leaves.compactMap(\.series))
+            wantsEvery = leaves.contains { if case .silence(nil, _) = $0 { true } else { false } }
+            rules = Set(pipeline.alerts.map(\.rule))
+        }
+    }
+
+    /// What the alerts need to know of a series.
+    struct Recent: Sendable {
+        var name: SeriesName
+        var values = RecentValues()
+        /// Its detector is not what the store has.
+        var hasLearned = false
+        /// Its alert may be open: the first sample without alarm has to be told. True at first, since an earlier run may
+        /// have left it open.
+        var mayBeOpen = true
+    }
+
+    struct PipelineState: Sendable {
         var setup: PipelineSetup
+        var memory = Memory()
         var registry = SeriesRegistry(capacity: TelemetryStage.seriesCapacity)
         var detectors: [SeriesDetector] = []
+        var recent: [Recent] = []
+        /// By place in the registry, of each sample.
+        var slots: [Int] = []
         var samples: [Sample] = []
         var scores: [AnomalyScore] = []
     }
@@ -41,7 +74,7 @@ final class TelemetryStage: Sendable {
     private let counts: SampleLedger
     private let results: ResultStage
     /// One batch works on it at a time; the lock is taken once a batch.
-    private let pipelines: Mutex<[PipelineState]>
+    let pipelines: Mutex<[PipelineState]>
 
     init(lane: Int, pipelines: [PipelineSetup], counts: SampleLedger, results: ResultStage) {
         self.lane = lane
@@ -98,16 +131,25 @@ final class TelemetryStage: Sendable {
         if case .failed(let fault) = outcome { return .failure(fault) }
         if state.setup.reader.hasFaults { delivery.warn() }
         state.scores.removeAll(keepingCapacity: true)
+        state.slots.removeAll(keepingCapacity: true)
         for sample in state.samples {
             let place = state.registry.place(of: SeriesID(key: delivery.key, series: sample.series))
             if place.isNew {
-                let fresh = SeriesDetector(budget: state.setup.budget)
+                let name = SeriesName(key: delivery.key, series: state.setup.reader.names[sample.series])
+                let detector = state.memory.makeDetector(name, budget: state.setup.budget)
                 if place.slot == state.detectors.count {
-                    state.detectors.append(fresh)
+                    state.detectors.append(detector)
+                    state.recent.append(Recent(name: name))
                 } else {
-                    state.detectors[place.slot] = fresh
+                    state.memory.forget(state.recent[place.slot].name)
+                    state.detectors[place.slot] = detector
+                    state.recent[place.slot] = Recent(name: name)
                 }
             }
+            state.slots.append(place.slot)
+            state.recent[place.slot].values.append(
+                TimedValue(unixNanoseconds: sample.unixNanoseconds, value: sample.value))
+            state.recent[place.slot].hasLearned = true
             state.scores.append(state.detectors[place.slot].score(sample.value, at: sample.unixNanoseconds))
         }
         let time = state.samples.first?.unixNanoseconds
@@ -122,23 +164,35 @@ final class TelemetryStage: Sendable {
             PipelineResult(
                 pipeline: state.setup.index,
                 document: isPublished ? document(delivery, identity, capturedAt, state) : nil,
-                facts: facts(identity, state)))
+                facts: facts(identity, &state)))
     }
 
-    private static func facts(_ identity: ResultIdentity, _ state: PipelineState) -> [AlertDesk.Observation] {
+    /// Only what can change an alert: samples that rules speak of, alarms, and the first sample after them.
+    private static func facts(_ identity: ResultIdentity, _ state: inout PipelineState) -> [AlertDesk.Observation] {
         var facts: [AlertDesk.Observation] = []
-        for (sample, score) in zip(state.samples, state.scores) {
+        let rules = state.setup.rules
+        for (index, (sample, score)) in zip(state.samples, state.scores).enumerated() {
+            let name = state.setup.reader.names[sample.series]
+            let slot = state.slots[index]
+            let isStated = rules.series.contains(name) || (rules.wantsEvery && index == 0)
+            let isNews = score.isAlarm || state.recent[slot].mayBeOpen
+            guard isStated || isNews else { continue }
             let judgement = Fact.Judgement(score: score.score, isAlarm: score.isAlarm, expected: score.expected)
-            facts.append(
-                AlertDesk.Observation(
-                    desk: PipelineDesks.stated,
-                    fact: .sample(series: sample.series, value: sample.value, judgement: judgement), result: identity.id
-                ))
-            facts.append(
-                AlertDesk.Observation(
-                    desk: PipelineDesks.anomalies,
-                    fact: .sample(series: 0, value: sample.value, judgement: judgement),
-                    series: state.setup.reader.names[sample.series], result: identity.id))
+            func fact(series: Int) -> Fact {
+                .sample(series: series, value: sample.value, time: sample.unixNanoseconds, judgement: judgement)
+            }
+            if isStated {
+                facts.append(
+                    AlertDesk.Observation(
+                        desk: PipelineDesks.stated, fact: fact(series: sample.series), result: identity.id))
+            }
+            if isNews, !rules.rules.contains(name) {
+                state.recent[slot].mayBeOpen = score.isAlarm
+                facts.append(
+                    AlertDesk.Observation(
+                        desk: PipelineDesks.anomalies, fact: fact(series: 0), series: name, result: identity.id,
+                        history: state.recent[slot].values.array))
+            }
         }
         return facts
     }

@@ -2,10 +2,10 @@
 
 import Alerts
 
-/// Rules as the configuration states them, in the numbers that conditions work with.
+/// Rules as the configuration states them, in the numbers that conditions work with and in the words of explanations.
 struct AlertRules {
     var rules: [AlertRule] = []
-    var subjects: [AlertDesk.Subject] = []
+    var subjects: [AlertSubject] = []
 
     struct UnknownName: Error, CustomStringConvertible {
         var rule: String
@@ -19,51 +19,139 @@ struct AlertRules {
 
     init() {}
 
+    /// The rule that each series of a detector has: its alarm.
+    static func anomalies(severity: Severity) -> AlertRules {
+        var rules = AlertRules()
+        rules.rules = [
+            AlertRule(
+                id: "anomaly", condition: .anomaly(series: 0), clearDelay: .seconds(5), staleAfter: .seconds(300),
+                severity: severity)
+        ]
+        rules.subjects = [AlertSubject(condition: "is unusual", leaves: [.init(words: "is unusual", kind: .value)])]
+        return rules
+    }
+
     /// - Parameters:
     ///   - classes: labels of the model, for conditions on classes.
     ///   - series: names of the series, for conditions on values.
     /// - Throws: `UnknownName` for a class or series that is not there.
     init(_ sections: [Configuration.AlertSection], classes: [String], series: [String]) throws {
         for section in sections {
-            func index(of name: String, in known: [String]) throws -> Int {
-                guard let index = known.firstIndex(of: name) else {
-                    throw UnknownName(rule: section.rule, name: name, known: known)
-                }
-                return index
-            }
-            let condition: Condition
-            var subject: AlertDesk.Subject
-            switch section.condition {
-            case .classPresent(let name, let count):
-                condition = .classPresent(class: try index(of: name, in: classes), count: count, score: 0)
-                subject = AlertDesk.Subject(condition: "at least \(count) \(name)", class: name)
-            case .above(let name, let limit, let clear):
-                condition = .above(series: try index(of: name, in: series), threshold: limit, clear: clear)
-                subject = AlertDesk.Subject(condition: "above \(limit)", series: name)
-            case .below(let name, let limit, let clear):
-                condition = .below(series: try index(of: name, in: series), threshold: limit, clear: clear)
-                subject = AlertDesk.Subject(condition: "below \(limit)", series: name)
-            case .outside(let name, let low, let high):
-                condition = .outside(series: try index(of: name, in: series), range: low...high, margin: 0)
-                subject = AlertDesk.Subject(condition: "outside \(low) to \(high)", series: name)
-            case .silence(let duration):
-                condition = .noData(series: nil, after: duration)
-                subject = AlertDesk.Subject(condition: "no message for \(Quantities.text(duration))")
-            }
-            if section.minimumDuration > .zero {
-                subject.condition += " for \(Quantities.text(section.minimumDuration))"
-            }
-            subjects.append(subject)
-            rules.append(
-                AlertRule(
-                    id: section.rule, condition: condition, minimumDuration: section.minimumDuration,
-                    clearDelay: section.clearAfter, staleAfter: staleAfter(section), severity: section.severity))
+            let names = Names(rule: section.rule, classes: classes, series: series)
+            let condition = try names.condition(section.condition)
+            var rule = AlertRule(
+                id: section.rule, condition: condition, minimumDuration: section.minimumDuration,
+                clearDelay: section.clearAfter, staleAfter: staleAfter(section), severity: section.severity)
+            rule.coolDown = section.coolDown
+            rule.escalation = section.escalation
+            rule.flapping = section.flapping
+            rules.append(rule)
+            subjects.append(AlertSubject(section))
         }
     }
 
-    /// A camera that sends nothing any more shows nobody: after a while without frames the condition no longer holds.
+    /// A camera that sends nothing any more shows nobody: after a while without frames nothing is known of it.
     private func staleAfter(_ section: Configuration.AlertSection) -> Duration? {
-        if case .classPresent = section.condition { return max(section.clearAfter, .seconds(10)) }
-        return nil
+        let isAboutFrames = section.condition.leaves.contains { if case .classCount = $0 { true } else { false } }
+        return isAboutFrames ? max(section.clearAfter, .seconds(10)) : nil
+    }
+
+    private struct Names {
+        var rule: String
+        var classes: [String]
+        var series: [String]
+
+        func condition(_ stated: Configuration.AlertSection.Condition) throws -> Condition {
+            switch stated {
+            case .classCount(let name, let count): .classCount(class: try index(name, classes), count: count, score: 0)
+            case .anomaly(let name): .anomaly(series: try index(name, series))
+            case .above(let name, let limit, let clear):
+                .above(series: try index(name, series), threshold: limit, clear: clear)
+            case .below(let name, let limit, let clear):
+                .below(series: try index(name, series), threshold: limit, clear: clear)
+            case .outside(let name, let low, let high, let margin):
+                .outside(series: try index(name, series), range: low...high, margin: margin)
+            case .change(let name, let direction, let amount, let within):
+                .change(series: try index(name, series), direction: direction, amount: amount, within: within)
+            case .silence(let name, let duration):
+                .noData(series: try name.map { try index($0, series) }, after: duration)
+            case .all(let parts): .all(try parts.map(condition))
+            case .any(let parts): .any(try parts.map(condition))
+            case .not(let part): .not(try condition(part))
+            }
+        }
+
+        private func index(_ name: String, _ known: [String]) throws -> Int {
+            guard let index = known.firstIndex(of: name) else {
+                throw UnknownName(rule: rule, name: name, known: known)
+            }
+            return index
+        }
+    }
+}
+
+/// What a rule is about, in words.
+package struct AlertSubject: Sendable {
+    /// The whole condition. Where a rule exists once for each series, what is said of the series.
+    package var condition: String
+    /// The leaves of the condition, in their order.
+    package var leaves: [Leaf]
+
+    package struct Leaf: Sendable {
+        package enum Kind: Sendable { case value, change, silence, count }
+
+        package var words: String
+        package var kind: Kind
+        package var series: String?
+        package var `class`: String?
+    }
+
+    init(condition: String, leaves: [Leaf]) {
+        self.condition = condition
+        self.leaves = leaves
+    }
+
+    init(_ section: Configuration.AlertSection) {
+        condition = AlertSubject.words(section.condition, isPart: false)
+        if section.minimumDuration > .zero { condition += " for \(Quantities.text(section.minimumDuration))" }
+        leaves = section.condition.leaves.map(AlertSubject.leaf)
+    }
+
+    private static func words(_ condition: Configuration.AlertSection.Condition, isPart: Bool) -> String {
+        func joined(_ parts: [Configuration.AlertSection.Condition], _ word: String) -> String {
+            let text = parts.map { words($0, isPart: true) }.joined(separator: " \(word) ")
+            return isPart && parts.count > 1 ? "(\(text))" : text
+        }
+        switch condition {
+        case .all(let parts): return joined(parts, "and")
+        case .any(let parts): return joined(parts, "or")
+        case .not(let part): return "not (\(words(part, isPart: false)))"
+        default: return leaf(condition).words
+        }
+    }
+
+    private static func leaf(_ condition: Configuration.AlertSection.Condition) -> Leaf {
+        func about(_ series: String, _ words: String, _ kind: Leaf.Kind = .value) -> Leaf {
+            Leaf(words: "\(series) \(words)", kind: kind, series: series)
+        }
+        switch condition {
+        case .classCount(let name, let count):
+            let most = Configuration.AlertSection.mostDetections
+            let number =
+                count.upperBound == most
+                ? "at least \(count.lowerBound)"
+                : count.lowerBound == 0 ? "at most \(count.upperBound)" : "\(count.lowerBound) to \(count.upperBound)"
+            return Leaf(words: "\(number) \(name)", kind: .count, class: name)
+        case .anomaly(let series): return about(series, "is unusual")
+        case .above(let series, let limit, _): return about(series, "above \(limit)")
+        case .below(let series, let limit, _): return about(series, "below \(limit)")
+        case .outside(let series, let low, let high, _): return about(series, "outside \(low) to \(high)")
+        case .change(let series, let direction, let amount, let within):
+            return about(series, "\(direction.rawValue) by \(amount) within \(Quantities.text(within))", .change)
+        case .silence(let series, let duration):
+            let what = series.map { "no sample of \($0)" } ?? "no message"
+            return Leaf(words: "\(what) for \(Quantities.text(duration))", kind: .silence, series: series)
+        case .all, .any, .not: return Leaf(words: "", kind: .value)
+        }
     }
 }

@@ -23,6 +23,7 @@ package struct Report: Sendable {
     package var node: String
     package var sources: [Source]
     package var publishing: ResultPublisher.Counts
+    var alerts: AlertBoard.Counts
     package var uptimeSeconds: Double
 
     /// The document for the bus.
@@ -41,6 +42,21 @@ package struct Report: Sendable {
                 json.field("accepted", publishing.accepted)
                 json.field("refused", publishing.refused)
                 json.field("queue", publishing.queued)
+            }
+            json.key("alerts")
+            json.object { json in
+                json.field("pending", alerts.pending)
+                json.field("open", alerts.open)
+                json.field("acknowledged", alerts.acknowledged)
+                json.field("silences", alerts.silences)
+                json.field("evicted", alerts.evicted)
+                json.field("refused", alerts.refused)
+                json.key("commands")
+                json.object { json in
+                    json.field("done", alerts.commands)
+                    let refused = alerts.refusedCommands.mapValues { UInt64($0) }
+                    write("refused", total: refused.values.reduce(0, +), refused, &json)
+                }
             }
             json.key("process")
             json.object { json in

@@ -19,6 +19,7 @@ final class Reporter: @unchecked Sendable {
     private let ingests: [Ingest]
     private let publisher: ResultPublisher
     private let health: Health
+    private let alerts: AlertBoard.SharedCounts
     private let queue = DispatchQueue(label: "brokerside.reports")
     private let reports: any DispatchSourceTimer
     private let touches: any DispatchSourceTimer
@@ -26,7 +27,7 @@ final class Reporter: @unchecked Sendable {
 
     init(
         node: String, topic: String, every interval: Duration, started: Instant, ingests: [Ingest],
-        publisher: ResultPublisher, health: Health
+        publisher: ResultPublisher, health: Health, alerts: AlertBoard.SharedCounts
     ) {
         self.node = node
         self.topic = topic
@@ -34,6 +35,7 @@ final class Reporter: @unchecked Sendable {
         self.ingests = ingests
         self.publisher = publisher
         self.health = health
+        self.alerts = alerts
         last = Mutex(Mark(received: ingests.map { _ in 0 }, at: started))
         reports = DispatchSource.makeTimerSource(queue: queue)
         touches = DispatchSource.makeTimerSource(queue: queue)
@@ -75,7 +77,7 @@ final class Reporter: @unchecked Sendable {
                 samples: ingests[index].section.kind == .telemetry ? ingests[index].samples.snapshot : nil)
         }
         return Report(
-            node: node, sources: sources, publishing: publisher.snapshot,
+            node: node, sources: sources, publishing: publisher.snapshot, alerts: alerts.snapshot,
             uptimeSeconds: Double(started.nanoseconds(to: now)) / 1e9)
     }
 }

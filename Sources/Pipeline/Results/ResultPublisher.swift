@@ -35,10 +35,13 @@ package final class ResultPublisher: Sendable {
             topic: document.topic, payload: Payload(document.bytes), qos: qos, retained: retained,
             properties: properties)
         let offset = document.publishedAtOffset
+        // What takes a retained message away has no bytes.
+        let hasTime = !document.bytes.isEmpty
         counts.withLock { $0.queued += 1 }
         connection.publish(
             message, deadline: deadline,
             finalize: { payload in
+                guard hasTime else { return }
                 let place = UnsafeMutableRawBufferPointer(rebasing: payload.bytes[offset..<offset + TimeText.byteCount])
                 TimeText.write(unixNanoseconds: Instant.now.unixNanoseconds, to: place)
             },

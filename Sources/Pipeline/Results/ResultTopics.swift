@@ -9,6 +9,9 @@ package struct ResultTopics: Sendable {
 
     package var status: String { root + "status" }
     package var report: String { root + "report" }
+    package var commands: String { root + "command/" }
+    /// Commands on alerts come below it; their last level is the verb.
+    package var alertCommands: String { commands + "alerts/" }
 
     package func detections(pipeline: String, key: String) -> String { topic("detections", pipeline, key) }
     package func scores(pipeline: String, key: String) -> String { topic("scores", pipeline, key) }

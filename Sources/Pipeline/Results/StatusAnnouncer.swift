@@ -43,7 +43,10 @@ final class StatusAnnouncer: Sendable {
             logger.warning(
                 "not connected",
                 metadata: ["connection": "results", "reason": "\(reason)", "retry_after": "\(retryAfter)"])
-        case .subscribed, .subscriptionRefused: break
+        case .subscribed: break
+        case .subscriptionRefused(let filter, let reason):
+            logger.warning(
+                "no commands: subscription refused", metadata: ["filter": "\(filter)", "reason": "\(reason)"])
         }
     }
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What AVX2 and AVX-VNNI share: vectors of eight numbers and how they become bytes.
+#pragma once
+#include <immintrin.h>
+#include <string.h>
+
+#define WIDTH 8
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m256 least(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+INLINE __m256 greatest(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+INLINE __v8si nearest(__m256 x) { return (__v8si)_mm256_cvtps_epi32(x); }
+
+INLINE __m256i four_steps(const uint8_t *p) {
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm256_set1_epi32(v);
+}
+
+/// The order that packing twice within 128-bit lanes leaves groups of four bytes in, undone.
+INLINE __m256i ordered(__m256i packed) {
+    return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si q0, __v8si q1, const int vectors,
+                            const uint8_t *low) {
+    const __m256i first = _mm256_packs_epi32((__m256i)p0, (__m256i)p1), second = _mm256_packs_epi32((__m256i)q0, (__m256i)q1);
+    __m256i b = ordered(_mm256_packus_epi16(first, second));
+    b = _mm256_max_epu8(b, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)low)));
+    if (vectors > 1) {
+        _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(b));
+        _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(b, 1));
+    } else {
+        _mm_storel_epi64((__m128i *)p, _mm256_castsi256_si128(b));
+        _mm_storel_epi64((__m128i *)q, _mm256_extracti128_si256(b, 1));
+    }
+}
+
+typedef uint8_t octets_of_block __attribute__((vector_size(32)));
+
+INLINE __v8si pack_words(__v8si a, __v8si b) { return (__v8si)_mm256_packs_epi32((__m256i)a, (__m256i)b); }
+INLINE __v8si pack_octets(__v8si a, __v8si b) { return (__v8si)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
+
+INLINE __m256i bytes_of(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+
+/// Bytes of the first or second half of each lane of a and b in turn.
+INLINE __m256i in_turn(__m256i a, __m256i b, const int half) {
+    return half == 0 ? _mm256_unpacklo_epi8(a, b) : _mm256_unpackhi_epi8(a, b);
+}
+
+#define WINOGRAD_TILES 6
+INLINE __v8si word_pair(const int16_t *p) {
+    int32_t v;
+    memcpy(&v, p, 4);
+    return (__v8si)_mm256_set1_epi32(v);
+}

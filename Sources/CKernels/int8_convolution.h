@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dense convolution. Windows are read where the image has them if each of their rows (or taps) is a multiple of eight
+// bytes; windows over the edge, and those of few channels, are copied together first. Pixels come in blocks that fit the
+// first-level cache; within a block every tile of filters meets every tile of pixels.
+#pragma once
+#include "int8_epilogue.h"
+#include "int8_window.h"
+
+/// A window and where its result goes.
+struct place {
+    const uint8_t *window;
+    ptrdiff_t index;
+};
+
+/// What the tiles of a pass have in common: one tile of filters, windows of one form.
+struct pass {
+    struct int8_epilogue epilogue;
+    const uint8_t *residual;
+    uint8_t *output;
+    /// In bytes.
+    ptrdiff_t residual_pitch, output_pitch;
+    /// A window is `segments` runs of `length` bytes at these offsets.
+    const ptrdiff_t *offsets;
+    ptrdiff_t segments, length;
+    const int8_t *packed;
+    ptrdiff_t first, count;
+};
+
+/// Sums of `pixels` windows and `vectors` (1 or 2) vectors of filters, then the epilogue.
+INLINE void tile(const struct pass *pass, const enum finish finish, const int pixels, const int vectors,
+                 const struct place *places) {
+    const int8_t *packed = pass->packed;
+    const uint8_t *rows[TILE_PIXELS];
+    integers sums[TILE_PIXELS][2];
+    for (int p = 0; p < pixels; p++) rows[p] = places[p].window;
+    for (int v = 0; v < vectors; v++) {
+        const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
+        for (int p = 0; p < pixels; p++) sums[p][v] = start;
+    }
+    packed += vectors * WIDTH * 4;
+    for (ptrdiff_t segment = 0; segment < pass->segments; segment++) {
+        ptrdiff_t step = pass->offsets[segment];
+        const ptrdiff_t end = step + pass->length;
+        for (; step < end; step += 8) {
+            dot(sums, pixels, vectors, rows, step, packed);
+            packed += vectors * WIDTH * 8;
+        }
+    }
+    const struct int8_epilogue *epilogue = &pass->epilogue;
+    const ptrdiff_t c = pass->first;
+    // Unrolled, or the sums would be kept in memory.
+#pragma clang loop unroll(full)
+    for (int p = 0; p < pixels; p += 2) {
+        vector values[2][2];
+        uint8_t *targets[2];
+        for (int i = 0; i < 2; i++) {
+            const int q = p + i < pixels ? p + i : p;
+            const ptrdiff_t index = places[q].index;
+            const uint8_t *residual = pass->residual ? pass->residual + index * pass->residual_pitch : NULL;
+            targets[i] = pass->output + index * pass->output_pitch;
+            for (int v = 0; v < vectors; v++) {
+                const ptrdiff_t left = pass->count - v * WIDTH;
+                values[i][v] = finished(epilogue, finish, __builtin_convertvector(sums[q][v], vector), residual,
+                                        c + v * WIDTH, left < WIDTH ? left : WIDTH);
+            }
+        }
+        store_pair(epilogue, targets[0], targets[1], values[0], values[1], vectors, c, pass->count);
+    }
+}
+
+INLINE void tiles(const struct pass *shared, const enum finish finish, const int vectors, const struct place *places,
+                  ptrdiff_t count) {
+    // A copy that no store of bytes can change, as far as the compiler knows.
+    const struct pass own = *shared, *pass = &own;
+    for (; count >= TILE_PIXELS; count -= TILE_PIXELS, places += TILE_PIXELS)
+        tile(pass, finish, TILE_PIXELS, vectors, places);
+    if (TILE_PIXELS >= 8 && count >= 4) {
+        tile(pass, finish, 4, vectors, places);
+        count -= 4, places += 4;
+    }
+    if (TILE_PIXELS >= 4 && count >= 2) {
+        tile(pass, finish, 2, vectors, places);
+        count -= 2, places += 2;
+    }
+    if (count > 0) tile(pass, finish, 1, vectors, places);
+}
+
+#define TILES(finish, vectors)                                                                               \
+    static __attribute__((noinline)) void tiles_##finish##_##vectors(                                        \
+        const struct pass *pass, const struct place *places, ptrdiff_t count) {                              \
+        tiles(pass, finish, vectors, places, count);                                                         \
+    }
+TILES(finish_linear, 1)
+TILES(finish_linear, 2)
+TILES(finish_linear_residual, 1)
+TILES(finish_linear_residual, 2)
+TILES(finish_silu, 1)
+TILES(finish_silu, 2)
+TILES(finish_any, 1)
+TILES(finish_any, 2)
+#undef TILES
+
+static void (*const tile_runs[4][2])(const struct pass *, const struct place *, ptrdiff_t) = {
+    {tiles_finish_linear_1, tiles_finish_linear_2},
+    {tiles_finish_linear_residual_1, tiles_finish_linear_residual_2},
+    {tiles_finish_silu_1, tiles_finish_silu_2},
+    {tiles_finish_any_1, tiles_finish_any_2},
+};
+
+/// Copies `count` bytes, or some more if it is few: 16 more may be read and written.
+INLINE void copy_run(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
+    if (count <= 16) {
+        memcpy(target, source, 16);
+    } else if (count <= 32) {
+        memcpy(target, source, 16);
+        memcpy(target + 16, source + 16, 16);
+    } else {
+        memcpy(target, source, (size_t)count);
+    }
+}
+
+/// Copies the window of an output pixel: kernel_height * kernel_width * channels bytes, and up to 32 of no meaning.
+INLINE void gather(const struct int8_convolution *task, const uint8_t *input, ptrdiff_t y, ptrdiff_t x, uint8_t *patch) {
+    const struct float_window *w = &task->window;
+    const ptrdiff_t channels = task->channels, x0 = x * w->stride_x - w->pad_left;
+    const int dense = w->input_pitch == channels && w->dilation_x == 1;
+    for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++) {
+        const ptrdiff_t iy = y * w->stride_y - w->pad_top + ky * w->dilation_y;
+        if (iy < 0 || iy >= w->input_height) {
+            copy_run(patch, task->outside, w->kernel_width * channels);
+            patch += w->kernel_width * channels;
+            continue;
+        }
+        const uint8_t *row = input + iy * w->input_width * w->input_pitch;
+        if (dense && x0 >= 0 && x0 + w->kernel_width <= w->input_width) {
+            copy_run(patch, row + x0 * channels, w->kernel_width * channels);
+            patch += w->kernel_width * channels;
+            continue;
+        }
+        for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++, patch += channels) {
+            const ptrdiff_t ix = x0 + kx * w->dilation_x;
+            const uint8_t *source = ix < 0 || ix >= w->input_width ? task->outside : row + ix * w->input_pitch;
+            copy_run(patch, source, channels);
+        }
+    }
+}
+
+/// Copies the windows of `count` pixels of a row that lie within the image.
+INLINE void gather_row(const struct float_window *w, const uint8_t *window, ptrdiff_t channels, uint8_t *patch,
+                       ptrdiff_t steps, ptrdiff_t count) {
+    const ptrdiff_t run = w->kernel_width * channels, row = w->dilation_y * w->input_width * channels;
+    const ptrdiff_t rows = w->kernel_height, step = w->stride_x * channels;
+    if (run <= 16) {
+        for (ptrdiff_t i = 0; i < count; i++, window += step, patch += steps)
+            for (ptrdiff_t ky = 0; ky < rows; ky++) memcpy(patch + ky * run, window + ky * row, 16);
+    } else {
+        for (ptrdiff_t i = 0; i < count; i++, window += step, patch += steps)
+            for (ptrdiff_t ky = 0; ky < rows; ky++) copy_run(patch + ky * run, window + ky * row, run);
+    }
+}
+
+enum { block_bytes = 16384, most_places = 256, most_segments = 64 };
+
+static void convolution(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,
+                        uint8_t *patches, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first_filter, ptrdiff_t last_filter) {
+    const struct float_window *w = &task->window;
+    const ptrdiff_t channels = task->channels, taps = w->kernel_height * w->kernel_width;
+    const ptrdiff_t steps = int8_padded_steps(taps * channels);
+    const int dense = w->input_pitch == channels && w->dilation_x == 1;
+    ptrdiff_t offsets[most_segments];
+    const ptrdiff_t whole = 0;
+    ptrdiff_t segments = dense ? w->kernel_height : taps, length = dense ? w->kernel_width * channels : channels;
+    const int in_place = taps == 1 || (length % 8 == 0 && segments <= most_segments);
+    if (taps == 1) {
+        segments = 1, length = steps, offsets[0] = 0;
+    } else if (in_place) {
+        for (ptrdiff_t s = 0; s < segments; s++) {
+            const ptrdiff_t ky = dense ? s : s / w->kernel_width, kx = dense ? 0 : s % w->kernel_width;
+            offsets[s] = (ky * w->dilation_y * w->input_width + kx * w->dilation_x) * w->input_pitch;
+        }
+    }
+    const int direct = taps == 1 && w->pad_top == 0 && w->pad_left == 0 && w->stride_y == 1 && w->stride_x == 1 &&
+                       w->output_width == w->input_width;
+    const struct inner columns = inner_columns(w);
+    // Bytes that a pixel adds to what a block reads.
+    ptrdiff_t block = block_bytes / (in_place ? channels * w->stride_x : steps) / TILE_PIXELS * TILE_PIXELS;
+    block = block < 4 * TILE_PIXELS ? 4 * TILE_PIXELS : block > most_places ? most_places : block;
+    const ptrdiff_t most_patches = int8_patch_count(TILE_PIXELS, steps);
+    const enum finish finish = finish_of(&task->epilogue, residual);
+    struct place inside[most_places], copied[most_places];
+    ptrdiff_t y = begin / w->output_width, x = begin % w->output_width, copies = 0;
+    for (ptrdiff_t pixel = begin; pixel < end;) {
+        ptrdiff_t insides = 0;
+        if (direct) {
+            for (; insides < block && pixel < end; insides++, pixel++)
+                inside[insides] = (struct place){input + pixel * w->input_pitch, pixel};
+        }
+        while (pixel < end && insides < block && copies < most_patches) {
+            const ptrdiff_t iy = y * w->stride_y - w->pad_top;
+            const int row_inside = iy >= 0 && iy + (w->kernel_height - 1) * w->dilation_y < w->input_height;
+            const ptrdiff_t last = w->output_width - x < end - pixel ? w->output_width : x + end - pixel;
+            if (in_place && row_inside && x >= columns.begin && x < columns.end) {
+                const uint8_t *window = input + (iy * w->input_width + x * w->stride_x - w->pad_left) * w->input_pitch;
+                const ptrdiff_t stop = last < columns.end ? last : columns.end;
+                for (; x < stop && insides < block; x++, pixel++, window += w->stride_x * w->input_pitch)
+                    inside[insides++] = (struct place){window, pixel};
+            } else {
+                ptrdiff_t count = 1;
+                if (dense && row_inside && x >= columns.begin && x < columns.end) {
+                    count = (last < columns.end ? last : columns.end) - x;
+                    if (count > most_patches - copies) count = most_patches - copies;
+                    gather_row(w, input + (iy * w->input_width + x * w->stride_x - w->pad_left) * channels, channels,
+                               patches + copies * steps, steps, count);
+                } else {
+                    gather(task, input, y, x, patches + copies * steps);
+                }
+                for (ptrdiff_t i = 0; i < count; i++, copies++)
+                    copied[copies] = (struct place){patches + copies * steps, pixel + i};
+                x += count, pixel += count;
+            }
+            if (x == w->output_width) x = 0, y++;
+        }
+        // Copies wait until they fill tiles.
+        const int copies_are_due = copies == most_patches || (copies > 0 && pixel == end);
+        struct pass pass = {
+            .epilogue = task->epilogue,
+            .residual = residual,
+            .output = output,
+            .residual_pitch = task->residual_pitch,
+            .output_pitch = w->output_pitch * (task->epilogue.high ? 1 : (ptrdiff_t)sizeof(float)),
+        };
+        for (ptrdiff_t f = first_filter; f < last_filter; f += 2 * WIDTH) {
+            const int vectors = task->filters - f > WIDTH ? 2 : 1;
+            pass.packed = (const int8_t *)task->weights + f * (steps + 4);
+            pass.first = f;
+            pass.count = task->filters - f < 2 * WIDTH ? task->filters - f : 2 * WIDTH;
+            pass.offsets = offsets, pass.segments = segments, pass.length = length;
+            if (insides) tile_runs[finish][vectors - 1](&pass, inside, insides);
+            pass.offsets = &whole, pass.segments = 1, pass.length = steps;
+            if (copies_are_due) tile_runs[finish][vectors - 1](&pass, copied, copies);
+        }
+        if (copies_are_due) copies = 0;
+    }
+}

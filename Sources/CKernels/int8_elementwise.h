@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pools, sums of images, and conversions between float and bytes.
+#pragma once
+#include "int8_vectors.h"
+#include "int8_window.h"
+
+/// Of bytes alone, whatever the width of the other kernels.
+typedef uint8_t octets __attribute__((vector_size(32)));
+
+static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_t *output, ptrdiff_t begin,
+                     ptrdiff_t end) {
+    const struct float_window *w = &pool->window;
+    for (ptrdiff_t y = begin; y < end; y++)
+        for (ptrdiff_t x = 0; x < w->output_width; x++) {
+            const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
+            const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
+            const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
+            uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
+            for (ptrdiff_t c = 0; c < pool->channels; c += 32) {
+                octets best = {0};
+                for (ptrdiff_t ky = rows.begin; ky < rows.end; ky++) {
+                    const uint8_t *p =
+                        input + ((y0 + ky * w->dilation_y) * w->input_width + x0 + columns.begin * w->dilation_x) *
+                                    w->input_pitch + c;
+                    for (ptrdiff_t kx = columns.begin; kx < columns.end; kx++, p += w->dilation_x * w->input_pitch) {
+                        octets b;
+                        memcpy(&b, p, sizeof b);
+                        best = __builtin_elementwise_max(best, b);
+                    }
+                }
+                if (pool->channels - c >= 32)
+                    memcpy(target + c, &best, sizeof best);
+                else
+                    memcpy(target + c, &best, (size_t)(pool->channels - c));
+            }
+        }
+}
+
+/// A vector of bytes from each of the rows ... of a window, added up.
+INLINE integers window_sum(const struct float_window *w, const uint8_t *origin, struct span rows, struct span columns,
+                           ptrdiff_t count) {
+    integers sum = {0};
+    for (ptrdiff_t ky = rows.begin; ky < rows.end; ky++)
+        for (ptrdiff_t kx = columns.begin; kx < columns.end; kx++) {
+            const uint8_t *p = origin + (ky * w->dilation_y * w->input_width + kx * w->dilation_x) * w->input_pitch;
+            bytes b = {0};
+            if (count == WIDTH)
+                memcpy(&b, p, WIDTH);
+            else
+                memcpy(&b, p, (size_t)count);
+            sum += __builtin_convertvector(b, integers);
+        }
+    return sum;
+}
+
+static void average_pool(const struct float_pool *pool, const float *multiplier, const float *bias, const uint8_t *input,
+                         uint8_t *output, ptrdiff_t begin, ptrdiff_t end) {
+    const struct float_window *w = &pool->window;
+    for (ptrdiff_t y = begin; y < end; y++)
+        for (ptrdiff_t x = 0; x < w->output_width; x++) {
+            const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
+            const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
+            const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
+            const ptrdiff_t positions = (rows.end - rows.begin) * (columns.end - columns.begin);
+            const vector share = splat(positions > 0 ? 1.0f / (float)positions : 0);
+            const uint8_t *origin = input + (y0 * w->input_width + x0) * w->input_pitch;
+            uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
+            for (ptrdiff_t c = 0; c < pool->channels; c += WIDTH) {
+                const ptrdiff_t left = pool->channels - c, count = left < WIDTH ? left : WIDTH;
+                const integers sum = window_sum(w, origin + c, rows, columns, count);
+                const vector mean = __builtin_convertvector(sum, vector) * share;
+                store_bytes(target + c, fused(mean, load_part(multiplier + c, count), load_part(bias + c, count)), count);
+            }
+        }
+}
+
+static void requantize(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
+                       ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        ptrdiff_t c = 0;
+        for (; c + WIDTH <= count; c += WIDTH)
+            store_bytes(y + c, fused(load_bytes(x + c), load(multiplier + c), load(bias + c)), WIDTH);
+        const ptrdiff_t n = count - c;
+        if (n > 0)
+            store_bytes(y + c,
+                        fused(load_bytes_part(x + c, n), load_part(multiplier + c, n), load_part(bias + c, n)), n);
+    }
+}
+
+static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
+                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch)
+        for (ptrdiff_t c = 0; c < count; c += WIDTH) {
+            const ptrdiff_t n = count - c < WIDTH ? count - c : WIDTH;
+            const vector second =
+                (load_bytes_part(b + c, n) - load_part(e->residual_zero + c, n)) * load_part(e->residual_scale + c, n);
+            vector f = fused(load_bytes_part(a + c, n) - load_part(zero_a + c, n), load_part(scale_a + c, n), second);
+            f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
+            store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, n), load_part(e->zero + c, n)), n);
+        }
+}
+
+static void quantize(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
+                     ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        ptrdiff_t c = 0;
+        for (; c + WIDTH <= count; c += WIDTH)
+            store_bytes(y + c, rounded(load(x + c) / load(scale + c)) + load(zero + c), WIDTH);
+        const ptrdiff_t n = count - c;
+        if (n > 0) {
+            vector divisor = splat(1);
+            memcpy(&divisor, scale + c, (size_t)n * sizeof(float));
+            store_bytes(y + c, rounded(load_part(x + c, n) / divisor) + load_part(zero + c, n), n);
+        }
+    }
+}
+
+/// a0 b0 c0 a1 b1 c1 ... of 16 each.
+INLINE void store_triples(uint8_t *target, const uint8_t *a, const uint8_t *b, const uint8_t *c) {
+    typedef uint8_t sixteen __attribute__((vector_size(16)));
+    sixteen x, y, z;
+    memcpy(&x, a, 16);
+    memcpy(&y, b, 16);
+    memcpy(&z, c, 16);
+    const octets xy = __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                                              21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    const octets zz = __builtin_shufflevector(z, z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6,
+                                              7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const sixteen first = __builtin_shufflevector(xy, zz, 0, 16, 32, 1, 17, 33, 2, 18, 34, 3, 19, 35, 4, 20, 36, 5);
+    const sixteen second = __builtin_shufflevector(xy, zz, 21, 37, 6, 22, 38, 7, 23, 39, 8, 24, 40, 9, 25, 41, 10, 26);
+    const sixteen third = __builtin_shufflevector(xy, zz, 42, 11, 27, 43, 12, 28, 44, 13, 29, 45, 14, 30, 46, 15, 31, 47);
+    memcpy(target, &first, 16);
+    memcpy(target + 16, &second, 16);
+    memcpy(target + 32, &third, 16);
+}
+
+static void quantize_planes(const float *scale, const float *zero, const float *x, ptrdiff_t plane, uint8_t *y,
+                            ptrdiff_t y_pitch, ptrdiff_t pixels, ptrdiff_t channels) {
+    enum { run = 64 };
+    uint8_t stored[4][run];
+    for (ptrdiff_t i = 0; i < pixels; i += run) {
+        const ptrdiff_t count = pixels - i < run ? pixels - i : run;
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            const vector divisor = splat(scale[c]), offset = splat(zero[c]);
+            const float *p = x + c * plane + i;
+            ptrdiff_t j = 0;
+            for (; j + WIDTH <= count; j += WIDTH)
+                store_bytes(stored[c] + j, rounded(load(p + j) / divisor) + offset, WIDTH);
+            if (j < count) store_bytes(stored[c] + j, rounded(load_part(p + j, count - j) / divisor) + offset, count - j);
+        }
+        uint8_t *target = y + i * y_pitch;
+        ptrdiff_t j = 0;
+        if (channels == 3 && y_pitch == 3)
+            for (; j + 16 <= count; j += 16, target += 48)
+                store_triples(target, stored[0] + j, stored[1] + j, stored[2] + j);
+        if (channels == 3)
+            for (; j < count; j++, target += y_pitch)
+                target[0] = stored[0][j], target[1] = stored[1][j], target[2] = stored[2][j];
+        else
+            for (; j < count; j++, target += y_pitch)
+                for (ptrdiff_t c = 0; c < channels; c++) target[c] = stored[c][j];
+    }
+}
+
+static void dequantize(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
+                       ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch)
+        for (ptrdiff_t c = 0; c < count; c += WIDTH) {
+            const ptrdiff_t n = count - c < WIDTH ? count - c : WIDTH;
+            const vector v = (load_bytes_part(x + c, n) - load_part(zero + c, n)) * load_part(scale + c, n);
+            memcpy(y + c, &v, (size_t)n * sizeof(float));
+        }
+}

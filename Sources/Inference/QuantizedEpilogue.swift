@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import CKernels
+
+/// The numbers per filter that follow the sums of a quantized layer, as the kernels take them (`int8_epilogue`).
+///
+/// Where the activation only bounds, everything up to the stored byte is one multiplication and one addition, and the
+/// bounds are bytes: y = max(round(min(sum * m + b, high)), low).
+struct QuantizedEpilogue {
+    private(set) var multiplier: [Float]
+    private(set) var bias: [Float]
+    private(set) var inverseScale: [Float]?
+    private(set) var zero: [Float]?
+    private(set) var high: [Float]?
+    private(set) var low: [UInt8]?
+    private(set) var residualScale: [Float]?
+    private(set) var residualZero: [Float]?
+    let activation: float_epilogue
+    let isResidualAfterActivation: Bool
+
+    /// - Parameters:
+    ///   - scales: real units of one step of the sum, per filter.
+    ///   - bias: in real units, per filter.
+    ///   - output: scale and zero point per filter; nil for float output.
+    ///   - residual: scale and zero point per filter of what is added.
+    init(
+        scales: [Float], bias: [Float], activation: float_epilogue, output: (scales: [Float], zeros: [Float])?,
+        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool
+    ) {
+        multiplier = scales
+        self.bias = bias
+        self.activation = activation
+        self.isResidualAfterActivation = isResidualAfterActivation
+        residualScale = residual?.scales
+        residualZero = residual?.zeros
+        guard let output else { return }
+        let inverse = output.scales.map { 1 / $0 }
+        high = scales.map { _ in 255 }
+        low = scales.map { _ in 0 }
+        guard activation.activation == float_clamp, residual == nil || !isResidualAfterActivation else {
+            inverseScale = inverse
+            zero = output.zeros
+            return
+        }
+        func byte(_ real: Float, _ filter: Int) -> Float {
+            min(max((real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven), 0), 255)
+        }
+        for filter in scales.indices {
+            multiplier[filter] *= inverse[filter]
+            self.bias[filter] = bias[filter] * inverse[filter] + output.zeros[filter]
+            high?[filter] = byte(activation.high, filter)
+            low?[filter] = UInt8(byte(activation.low, filter))
+            guard let residual else { continue }
+            let scale = residual.scales[filter] * inverse[filter]
+            residualScale?[filter] = scale
+            self.bias[filter] -= residual.zeros[filter] * scale
+        }
+    }
+}
+
+/// Where the numbers of an epilogue lie.
+struct EpiloguePlaces: Sendable {
+    private let multiplier: Place
+    private let bias: Place
+    private let inverseScale: Place?
+    private let zero: Place?
+    private let high: Place?
+    private let low: Place?
+    private let residualScale: Place?
+    private let residualZero: Place?
+    private let activation: Shared<float_epilogue>
+    private let isResidualAfterActivation: Bool
+
+    init(_ epilogue: QuantizedEpilogue, _ builder: inout PlanBuilder) {
+        multiplier = builder.addPadded(epilogue.multiplier)
+        bias = builder.addPadded(epilogue.bias)
+        inverseScale = epilogue.inverseScale.map { builder.addPadded($0) }
+        zero = epilogue.zero.map { builder.addPadded($0) }
+        high = epilogue.high.map { builder.addPadded($0) }
+        low = epilogue.low.map { builder.addPadded($0) }
+        residualScale = epilogue.residualScale.map { builder.addPadded($0) }
+        residualZero = epilogue.residualZero.map { builder.addPadded($0) }
+        activation = Shared(epilogue.activation)
+        isResidualAfterActivation = epilogue.isResidualAfterActivation
+    }
+
+    var places: [Place] {
+        [multiplier, bias, inverseScale, zero, high, low, residualScale, residualZero].compactMap { $0 }
+    }
+
+    func bound(in memory: Memory) -> int8_epilogue {
+        func floats(_ place: Place?) -> UnsafePointer<Float>? { place.map { UnsafePointer(memory.floats($0)) } }
+        return int8_epilogue(
+            multiplier: floats(multiplier), bias: floats(bias), activation: activation.value,
+            inverse_scale: floats(inverseScale), zero: floats(zero), high: floats(high),
+            low: low.map { UnsafePointer(memory.bytes($0)) }, residual_scale: floats(residualScale),
+            residual_zero: floats(residualZero), residual_after_activation: isResidualAfterActivation ? 1 : 0)
+    }
+}
+
+extension PlanBuilder {
+    /// Constants followed by as many zeros as kernels may read.
+    mutating func addPadded<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>(_ values: [Element]) -> Place {
+        let padded = values + [Element](repeating: 0, count: Int(INT8_SLACK))
+        return addConstant(byteCount: padded.count * MemoryLayout<Element>.stride) { target in
+            padded.withUnsafeBytes {
+                target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import CKernels
+import ModelGraph
+import Tensors
+
+/// A quantized convolution, before its weights are packed.
+struct QuantizedLayer: Sendable {
+    enum Form { case dense, depthwise, winograd }
+
+    let kernels: Int8Kernels
+    let form: Form
+    let images: Int
+    let outputElementBytes: Int
+    let source: Place
+    let target: Place
+    let residual: Place?
+    let epilogue: EpiloguePlaces
+    private var shared = Shared(int8_convolution())
+
+    var job: int8_convolution {
+        get { shared.value }
+        set { shared = Shared(newValue) }
+    }
+
+    init(
+        kernels: Int8Kernels, form: Form, images: Int, outputElementBytes: Int, source: Place, target: Place,
+        residual: Place?, epilogue: EpiloguePlaces
+    ) {
+        self.kernels = kernels
+        self.form = form
+        self.images = images
+        self.outputElementBytes = outputElementBytes
+        self.source = source
+        self.target = target
+        self.residual = residual
+        self.epilogue = epilogue
+    }
+
+    fileprivate func packedByteCount(taps: Int) -> Int {
+        let (channels, filters, table) = (job.channels, job.filters, kernels.table)
+        return switch form {
+        case .dense: int8_packed_bytes(table, filters, taps * channels)
+        case .depthwise: int8_packed_depthwise_bytes(table, channels, taps)
+        case .winograd: int8_winograd_bytes(table, filters, channels)
+        }
+    }
+
+    fileprivate func pack(
+        _ weight: UnsafePointer<Int8>?, _ zeroPoints: [UInt8], taps: Int, to target: UnsafeMutableRawPointer
+    ) {
+        let (channels, filters, table) = (job.channels, job.filters, kernels.table)
+        switch form {
+        case .dense: int8_pack_weights(table, weight, zeroPoints, filters, channels, taps, target)
+        case .depthwise: int8_pack_depthwise(table, weight, zeroPoints, channels, taps, target)
+        case .winograd: int8_pack_winograd(table, weight, zeroPoints, filters, channels, target)
+        }
+    }
+
+    /// Scratch of one thread.
+    fileprivate func scratchByteCount(taps: Int) -> Int {
+        let byteCount =
+            form == .winograd
+            ? int8_winograd_scratch_bytes(kernels.table, job.channels)
+            : int8_patch_bytes(kernels.table, taps * job.channels)
+        return (byteCount + Buffer.alignmentBytes - 1) / Buffer.alignmentBytes * Buffer.alignmentBytes
+    }
+}
+
+extension PlanBuilder {
+    /// - Parameters:
+    ///   - weight: int8 [K, C, taps...], or [C, 1, taps...] of a depthwise layer.
+    ///   - zeroPoints: of the input, per channel.
+    mutating func emit(_ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, _ zeroPoints: [UInt8]) {
+        let packed = addConstant(byteCount: layer.packedByteCount(taps: taps)) {
+            layer.pack(weight.elements(as: Int8.self).baseAddress, zeroPoints, taps: taps, to: $0)
+        }
+        let outside = addPadded((0..<max(layer.job.window.kernel_width, 1)).flatMap { _ in zeroPoints })
+        let share = layer.scratchByteCount(taps: taps)
+        let scratch = Place(root: addRoot(byteCount: share * threads), layout: .rowMajor)
+        let window = layer.job.window
+        let pixels = window.output_height * window.output_width
+        let used = [layer.source, layer.target, packed, outside, scratch] + layer.epilogue.places
+        let work = layer.images * pixels * weight.count
+        emit(name, used + [layer.residual].compactMap { $0 }, work: work) { memory in
+            var job = layer.job
+            job.weights = UnsafeRawPointer(memory.pointer(packed))
+            job.outside = UnsafePointer(memory.bytes(outside))
+            job.epilogue = layer.epilogue.bound(in: memory)
+            let run = BoundLayer(
+                layer: layer, job: job, x: memory.bytes(layer.source), y: memory.pointer(layer.target),
+                residual: layer.residual.map { memory.bytes($0) }, scratch: memory.bytes(scratch), scratchShare: share)
+            let work: Team.Work = { part, parts in run.run(part, parts) }
+            return { memory.team.run(work) }
+        }
+    }
+}
+
+/// A layer with its pointers, ready to run.
+///
+/// `@unchecked Sendable`: threads write disjoint parts of the output.
+private struct BoundLayer: @unchecked Sendable {
+    let layer: QuantizedLayer
+    let job: int8_convolution
+    let x: UnsafeMutablePointer<UInt8>
+    let y: UnsafeMutableRawPointer
+    let residual: UnsafeMutablePointer<UInt8>?
+    let scratch: UnsafeMutablePointer<UInt8>
+    let scratchShare: Int
+
+    /// One of `parts` equal parts of the work. What is computed does not depend on the parts.
+    func run(_ part: Int, _ parts: Int) {
+        let table = layer.kernels.table.pointee
+        let window = job.window
+        let outputImage = window.outputImage * layer.outputElementBytes
+        let residualImage = window.output_height * window.output_width * job.residual_pitch
+        let scratch = scratch + part * scratchShare
+        withUnsafePointer(to: job) { job in
+            for image in 0..<layer.images {
+                let (x, y) = (x + image * window.inputImage, y + image * outputImage)
+                let r = residual.map { $0 + image * residualImage }
+                switch layer.form {
+                case .depthwise:
+                    let rows = Team.share(window.output_height, part, parts)
+                    table.depthwise(job, x, r, y, rows.lowerBound, rows.upperBound)
+                case .winograd:
+                    let tiles = Team.share(window.winogradTiles, part, parts)
+                    table.winograd(job, x, r, y, scratch, tiles.lowerBound, tiles.upperBound)
+                case .dense:
+                    let split = split(part, parts)
+                    table.convolution(
+                        job, x, r, y, scratch, split.pixels.lowerBound, split.pixels.upperBound,
+                        split.filters.lowerBound, split.filters.upperBound)
+                }
+            }
+        }
+    }
+
+    /// Of small images with many filters every thread takes some of the filters, which it alone reads then.
+    private func split(_ part: Int, _ parts: Int) -> (pixels: Range<Int>, filters: Range<Int>) {
+        let tile = 2 * Int(layer.kernels.table.pointee.width)
+        let pixels = job.window.output_height * job.window.output_width
+        if pixels < 400 && job.filters >= 2 * parts * tile {
+            return (0..<pixels, Team.share(job.filters, part, parts, unit: tile))
+        }
+        let unit = Int(layer.kernels.table.pointee.tile_pixels)
+        return (Team.share(pixels, part, parts, unit: unit), 0..<job.filters)
+    }
+}
+
+extension Convolution {
+    /// What Winograd's F(4x4, 3x3) computes.
+    var suitsWinograd: Bool {
+        kernel == [3, 3] && strides == [1, 1] && dilations == [1, 1] && groups == 1
+    }
+
+    /// Whether a layer over an image of this output shape [N, K, H, W] is computed faster by Winograd's F(4x4, 3x3). The
+    /// answer becomes part of the model, because it changes the rounding of results.
+    ///
+    /// Measured on AVX2 and AVX-512 VNNI: 1.5 to 2 times (1.1 to 1.4 times) the direct kernels from 32 channels and 9 tiles
+    /// on; below, the transforms cost more than they save. Weights take 8 times the memory: beyond 2 MiB they
+    /// do not stay in a cache from run to run, and reading them costs what the multiplications save.
+    package func gainsFromWinograd(channels: Int, output: Shape) -> Bool {
+        guard suitsWinograd, output.rank == 4 else { return false }
+        let (filters, height, width) = (output[1], output[2], output[3])
+        let tiles = ((height + 3) / 4) * ((width + 3) / 4)
+        let isCovered = 16 * tiles * 2 <= 3 * height * width
+        let transformedBytes = 72 * channels * filters
+        return channels >= 32 && filters >= 32 && tiles >= 9 && isCovered && transformedBytes <= 2 << 20
+    }
+}
+
+extension float_window {
+    /// Tiles of 4x4 outputs.
+    fileprivate var winogradTiles: Int { ((output_height + 3) / 4) * ((output_width + 3) / 4) }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import ModelCompression
+import ModelGraph
+import Tensors
+import Testing
+
+@testable import Inference
+
+/// A quantized network gives the same bytes on every instruction set, with any number of threads, and in any batch.
+struct WholeNetworkTests {
+    /// Direct and Winograd convolutions, depthwise ones, fused residuals and functions, pools, views, copies, and an output
+    /// in float.
+    private static func network() throws -> Graph {
+        var numbers = Numbers(seed: 17)
+        var builder = GraphBuilder()
+        var count = 0
+        func name() -> String {
+            count += 1
+            return "v\(count)"
+        }
+        func layer(
+            _ x: ValueID, _ filters: Int, _ kernel: Int, stride: Int = 1, isDepthwise: Bool = false,
+            _ activation: Activation = .none
+        ) throws -> ValueID {
+            let channels = builder.value(x).shape[1]
+            let depth = isDepthwise ? 1 : channels
+            let scale = 2 / Float(depth * kernel * kernel).squareRoot()
+            let weight = builder.addConstant("w", numbers.tensor([filters, depth, kernel, kernel], scale: scale))
+            let bias = builder.addConstant("b", numbers.tensor([filters], scale: 0.2))
+            let pad = kernel / 2
+            let convolution = Convolution(
+                kernel: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad],
+                groups: isDepthwise ? channels : 1, activation: activation)
+            return try #require(
+                builder.add("conv", .convolution(convolution), [x, weight, bias], outputs: [name()])[0])
+        }
+        func apply(_ operation: Operator, _ inputs: [ValueID?]) throws -> ValueID {
+            try #require(builder.add("node", operation, inputs, outputs: [name()])[0])
+        }
+        let x = try builder.addInput("x", .float32, [1, 3, 37, 41])
+        let first = try layer(x, 24, 3, stride: 2, .silu)
+        let second = try layer(first, 24, 3, isDepthwise: true, .relu6)
+        let third = try layer(second, 40, 1, .silu)
+        let fourth = try layer(third, 40, 3, .relu)
+        let sum = try apply(.binary(.add), [layer(fourth, 40, 3), third])
+        let down = try apply(.maxPool(Pool(kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1])), [sum])
+        let deep = try layer(layer(down, 70, 3, .hardSwish), 70, 3, stride: 2, isDepthwise: true, .silu)
+        let wide = try layer(deep, 33, 1)
+        let pooled = try apply(.globalPool(.average), [wide])
+        let heads = [try layer(pooled, 10, 1), try layer(wide, 12, 3)]
+        var graph = builder.graph
+        graph.outputs = heads
+        for (index, id) in heads.enumerated() { graph[id].name = "y\(index)" }
+        return graph
+    }
+
+    private static func quantized() throws -> Model {
+        var numbers = Numbers(seed: 4)
+        let calibration = (0..<3).map { _ in ["x": numbers.tensor([1, 3, 37, 41])] }
+        return try PostTrainingQuantizer(Model(name: "test", graph: network())).quantize(calibration: calibration)
+    }
+
+    private static func outputs(_ compiled: CompiledModel, _ inputs: [Tensor]) throws -> [[[Float]]] {
+        let session = compiled.makeSession()
+        let slots = session.inputBytes(0)
+        for (index, tensor) in inputs.enumerated() {
+            let size = tensor.buffer.bytes.count
+            UnsafeMutableRawBufferPointer(rebasing: slots[(index * size)..<((index + 1) * size)])
+                .copyMemory(from: UnsafeRawBufferPointer(tensor.buffer.bytes))
+        }
+        try session.run(batch: inputs.count)
+        return inputs.indices.map { item in
+            (0..<session.outputCount).map { index in
+                let all = session.output(index)
+                let size = all.count / compiled.batch
+                return Array(all[(item * size)..<((item + 1) * size)])
+            }
+        }
+    }
+
+    @Test func instructionSetsThreadsAndBatchesGiveTheSameBytes() throws {
+        let model = try Self.quantized()
+        #expect(model.graph.nodes.contains { $0.kernel?.winograd == true })
+        var numbers = Numbers(seed: 8)
+        let inputs = (0..<3).map { _ in numbers.tensor([1, 3, 37, 41]) }
+        let single = try CompiledModel(model, batch: 1, kernels: .best, int8Kernels: .best)
+        let expected = try inputs.map { try Self.outputs(single, [$0])[0] }
+        for kernels in Int8Kernels.available {
+            for threads in [1, 2, 3] {
+                let compiled = try CompiledModel(
+                    model, batch: 3, threads: threads, kernels: .best, int8Kernels: kernels)
+                let actual = try Self.outputs(compiled, inputs)
+                #expect(actual == expected, "\(kernels.name), \(threads) threads")
+            }
+        }
+    }
+
+    /// Rounding of transformed filters stays far below that of 8-bit activations.
+    @Test func winogradStaysCloseToTheDirectConvolution() throws {
+        let model = try Self.quantized()
+        var direct = model
+        for index in direct.graph.nodes.indices { direct.graph.nodes[index].kernel?.winograd = false }
+        var numbers = Numbers(seed: 9)
+        let input = numbers.tensor([1, 3, 37, 41])
+        let actual = try Self.outputs(CompiledModel(model), [input])[0]
+        let expected = try Self.outputs(CompiledModel(direct), [input])[0]
+        for (a, b) in zip(actual, expected) {
+            let power = b.reduce(0) { $0 + $1 * $1 }
+            let noise = zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+            #expect(noise < power * 1e-3, "noise \(noise) of \(power)")
+        }
+    }
+}
