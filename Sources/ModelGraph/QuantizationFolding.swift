@@ -95,7 +95,10 @@ private struct Folding {
         if isSame && !outputs.contains(output) {
             same[output] = origin
             removed.insert(index)
-        } else {
+        } else if isByte(origin) && isByte(output) && graph[origin].quantization?.axis == nil
+            && graph[output].quantization?.axis == nil
+        {
+            // One table does it; with scales per channel two kernels do, by way of float.
             graph.nodes[index].inputs[0] = origin
         }
     }
