@@ -14,7 +14,7 @@ import Telemetry
 /// - Failed: what the parser names (`invalid_json`, `missing_series`, ...), per message.
 /// - Memory: learned state for at most `seriesCapacity` series a pipeline; the least recently used go first.
 final class TelemetryStage: Sendable {
-    /// Series of all devices together, per pipeline. About 1 KB each.
+    /// Series of all devices together, per pipeline. About 5 KB each.
     static let seriesCapacity = 20_000
 
     /// Messages that are worked on in one go: few enough to be soon done, enough to pay for the hand-over.
