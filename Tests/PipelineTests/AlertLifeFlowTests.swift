@@ -227,9 +227,9 @@ struct AlertLifeFlowTests {
         for index in 0..<200 { bench.broker.publishTelemetry(70 + index % 3) }
         for _ in 0..<5 { bench.broker.publishTelemetry(5000) }
         #expect(await bench.settled(205))
+        bench.stop()
         #expect(bench.observer.documents("scores").contains { $0.results?.first?.alarm == true })
         #expect(bench.observer.documents("alerts").isEmpty)
-        bench.stop()
     }
 
     @Test func withoutStateOpenAlertsAreTakenOverFromTheBusAndStaleOnesTakenAway() async throws {

@@ -29,6 +29,8 @@ final class FlowBench: Sendable {
             StreamProcessor.Resources(configuration), broker: broker, workers: workers,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         observer = try BrokerClient(broker)
+        // It hears the first word that the program says.
+        broker.settle()
         processor.start()
         broker.settle()
     }
