@@ -7,18 +7,6 @@ extension Convolution {
         case kernel, strides, dilations, pads, groups, activation, residual
     }
 
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: CodingKeys.self)
-        self.init(
-            kernel: try container.decode([Int].self, forKey: .kernel),
-            strides: try container.decodeIfPresent([Int].self, forKey: .strides),
-            dilations: try container.decodeIfPresent([Int].self, forKey: .dilations),
-            pads: try container.decodeIfPresent([Int].self, forKey: .pads),
-            groups: try container.decodeIfPresent(Int.self, forKey: .groups) ?? 1,
-            activation: try container.decodeIfPresent(Activation.self, forKey: .activation) ?? .none,
-            residual: try container.decodeIfPresent(Residual.self, forKey: .residual))
-    }
-
     package func encode(to encoder: any Encoder) throws {
         let usual = Convolution(kernel: kernel)
         var container = encoder.container(keyedBy: CodingKeys.self)

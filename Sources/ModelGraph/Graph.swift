@@ -78,19 +78,10 @@ package struct Graph: Sendable {
 }
 
 /// Index of a value in `Graph.values`.
-package struct ValueID: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
+package struct ValueID: Hashable, Sendable, Comparable, CustomStringConvertible {
     package let index: Int
 
     package init(_ index: Int) { self.index = index }
-
-    package init(from decoder: any Decoder) throws {
-        index = try decoder.singleValueContainer().decode(Int.self)
-    }
-
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(index)
-    }
 
     package static func < (left: ValueID, right: ValueID) -> Bool { left.index < right.index }
 
@@ -98,7 +89,7 @@ package struct ValueID: Hashable, Sendable, Codable, Comparable, CustomStringCon
 }
 
 /// What is known of a tensor before the network runs.
-package struct Value: Hashable, Sendable, Codable {
+package struct Value: Hashable, Sendable {
     package var name: String
     /// Type of the stored elements.
     package var type: ElementType
@@ -131,7 +122,7 @@ package struct TensorType: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One application of an operator. What stands at which place of `inputs` and `outputs` is said at the operator.
-package struct Node: Hashable, Sendable, Codable {
+package struct Node: Hashable, Sendable {
     /// For messages; need not be unique.
     package var name: String
     package var operation: Operator
@@ -154,7 +145,7 @@ package struct Node: Hashable, Sendable, Codable {
 
 /// How a quantized layer is to be computed, where the choice changes bits of the result. It is made when the model is made
 /// and not by the machine that runs it, so that results are the same everywhere.
-package struct KernelHint: Hashable, Sendable, Codable {
+package struct KernelHint: Hashable, Sendable, Encodable {
     /// How many products are summed in an int16 lane before they widen to int32: the weights are made so that the lane
     /// cannot overflow.
     package var laneProducts: Int
@@ -164,12 +155,6 @@ package struct KernelHint: Hashable, Sendable, Codable {
     package init(laneProducts: Int, winograd: Bool = false) {
         self.laneProducts = laneProducts
         self.winograd = winograd
-    }
-
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: CodingKeys.self)
-        laneProducts = try container.decode(Int.self, forKey: .laneProducts)
-        winograd = try container.decodeIfPresent(Bool.self, forKey: .winograd) ?? false
     }
 
     package func encode(to encoder: any Encoder) throws {

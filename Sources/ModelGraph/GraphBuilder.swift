@@ -194,27 +194,31 @@ extension GraphBuilder {
 extension Graph {
     /// Removes nodes whose results nobody reads, then values that nothing mentions, and numbers the rest anew.
     package mutating func removeUnused() {
-        var needed = Set(outputs)
+        var isMentioned = [Bool](repeating: false, count: values.count)
+        for id in outputs { isMentioned[id.index] = true }
         var kept: [Node] = []
-        for node in nodes.reversed() where node.outputs.contains(where: { $0.map(needed.contains) ?? false }) {
+        for node in nodes.reversed() where node.outputs.contains(where: { $0.map { isMentioned[$0.index] } ?? false }) {
             kept.append(node)
-            for case let input? in node.inputs { needed.insert(input) }
+            for case let input? in node.inputs { isMentioned[input.index] = true }
         }
         nodes = kept.reversed()
-        var mentioned = needed.union(inputs)
-        for node in nodes { mentioned.formUnion(node.outputs.compactMap { $0 }) }
-        var numbers: [ValueID: ValueID] = [:]
+        for id in inputs { isMentioned[id.index] = true }
+        for node in nodes {
+            for case let output? in node.outputs { isMentioned[output.index] = true }
+        }
+        if !isMentioned.contains(false) { return }
+        var numbers: [ValueID?] = []
         var remaining: [Value] = []
-        for index in values.indices where mentioned.contains(ValueID(index)) {
-            numbers[ValueID(index)] = ValueID(remaining.count)
-            remaining.append(values[index])
+        for (index, value) in values.enumerated() {
+            numbers.append(isMentioned[index] ? ValueID(remaining.count) : nil)
+            if isMentioned[index] { remaining.append(value) }
         }
         func renumbered(_ id: ValueID) -> ValueID {
-            guard let number = numbers[id] else { preconditionFailure("a value that is mentioned was dropped") }
+            guard let number = numbers[id.index] else { preconditionFailure("a value that is mentioned was dropped") }
             return number
         }
         constants = constants.reduce(into: [:]) { result, entry in
-            if let id = numbers[entry.key] { result[id] = entry.value }
+            if let id = numbers[entry.key.index] { result[id] = entry.value }
         }
         for index in nodes.indices {
             nodes[index].inputs = nodes[index].inputs.map { $0.map(renumbered) }

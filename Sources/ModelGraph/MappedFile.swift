@@ -11,12 +11,12 @@
 /// A file mapped read-only into memory for as long as this object lives.
 ///
 /// `@unchecked Sendable`: the memory is never written.
-final class MappedFile: @unchecked Sendable {
-    enum Fault: Error, CustomStringConvertible {
+package final class MappedFile: @unchecked Sendable {
+    package enum Fault: Error, CustomStringConvertible {
         case failed(function: String, code: Int32)
         case notAFile
 
-        var description: String {
+        package var description: String {
             switch self {
             case .failed(let function, let code): "\(function) failed: \(String(cString: strerror(code)))"
             case .notAFile: "not a regular file"
@@ -24,15 +24,21 @@ final class MappedFile: @unchecked Sendable {
         }
     }
 
-    let bytes: UnsafeRawBufferPointer
+    package let bytes: UnsafeRawBufferPointer
+    /// As it was when it was opened.
+    package let stamp: FileStamp
+    /// Whether nobody but this user, or the administrator, can have written it.
+    package let isOwn: Bool
 
-    init(_ path: String) throws {
+    package init(_ path: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Fault.failed(function: "open", code: errno) }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Fault.failed(function: "fstat", code: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw Fault.notAFile }
+        stamp = FileStamp(status)
+        isOwn = (status.st_uid == geteuid() || status.st_uid == 0) && status.st_mode & (S_IWGRP | S_IWOTH) == 0
         let size = Int(status.st_size)
         guard size > 0 else {
             // An empty range cannot be mapped.

@@ -28,8 +28,8 @@ package struct Model: Sendable {
 }
 
 /// What quantization did to a network.
-package struct QuantizationReport: Hashable, Sendable, Codable {
-    package struct Output: Hashable, Sendable, Codable {
+package struct QuantizationReport: Hashable, Sendable, Encodable {
+    package struct Output: Hashable, Sendable, Encodable {
         package var name: String
         /// 10 log10(power of the float output / power of the difference), in dB over the calibration inputs.
         package var signalToNoiseDecibels: Double
@@ -40,7 +40,7 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
         }
     }
 
-    package struct Layer: Hashable, Sendable, Codable {
+    package struct Layer: Hashable, Sendable, Encodable {
         package var name: String
         /// Of the stored activations: 8, 16, or 32 for float.
         package var activationBits: Int
@@ -55,7 +55,7 @@ package struct QuantizationReport: Hashable, Sendable, Codable {
     }
 
     /// Detections of the quantized network against those of the float one.
-    package struct Agreement: Hashable, Sendable, Codable {
+    package struct Agreement: Hashable, Sendable, Encodable {
         package var pictures: Int
         /// Of the float network.
         package var detections: Int

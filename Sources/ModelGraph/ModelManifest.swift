@@ -12,8 +12,8 @@ import Tensors
 /// Values are referred to by their index in `values`. Of a value that a node computes only its quantization is stored:
 /// type and shape follow from the operator. Attributes of operators have the names of their Swift types; infinities are
 /// the strings `inf` and `-inf`.
-struct ModelManifest: Codable {
-    struct Value: Codable {
+struct ModelManifest: Encodable {
+    struct Value: Encodable {
         /// Of inputs, outputs and constants; others are called as the node that computes them.
         var name: String?
         /// Code of the element type (`ElementType`). Of inputs, constants and whatever is quantized.
@@ -34,7 +34,7 @@ struct ModelManifest: Codable {
 
     /// Scales stand at `at` in the data, one after the other, zero points behind them. In JSON a list of `axis`, `count`,
     /// `at`, `scaleBytes` and `zeroBytes`; read as an object too.
-    struct Channels: Codable {
+    struct Channels: Encodable {
         var axis: Int
         var count: Int
         var at: Int
@@ -44,32 +44,13 @@ struct ModelManifest: Codable {
         /// Bytes per zero point: 0 when all are zero, 1 when all are in 0...255, else 4.
         var zeroBytes: Int
 
-        private enum CodingKeys: String, CodingKey { case axis, count, at, scaleBytes, zeroBytes }
-
-        init(from decoder: any Decoder) throws {
-            if var list = try? decoder.unkeyedContainer() {
-                axis = try list.decode(Int.self)
-                count = try list.decode(Int.self)
-                at = try list.decode(Int.self)
-                scaleBytes = try list.decode(Int.self)
-                zeroBytes = try list.decode(Int.self)
-                return
-            }
-            let container = try decoder.container(keyedBy: CodingKeys.self)
-            axis = try container.decode(Int.self, forKey: .axis)
-            count = try container.decode(Int.self, forKey: .count)
-            at = try container.decode(Int.self, forKey: .at)
-            scaleBytes = try container.decode(Int.self, forKey: .scaleBytes)
-            zeroBytes = try container.decode(Int.self, forKey: .zeroBytes)
-        }
-
         func encode(to encoder: any Encoder) throws {
             var list = encoder.unkeyedContainer()
             for number in [axis, count, at, scaleBytes, zeroBytes] { try list.encode(number) }
         }
     }
 
-    struct Node: Codable {
+    struct Node: Encodable {
         var name: String
         var op: Operator
         var `in`: [Int?]
@@ -90,16 +71,6 @@ struct ModelManifest: Codable {
     // MARK: JSON
 
     private static let infinities = (positive: "inf", negative: "-inf", nan: "nan")
-
-    init(json: Data) throws {
-        let decoder = JSONDecoder()
-        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-            positiveInfinity: Self.infinities.positive, negativeInfinity: Self.infinities.negative,
-            nan: Self.infinities.nan)
-        do { self = try decoder.decode(ModelManifest.self, from: json) } catch {
-            throw ModelFile.Fault.malformed("the manifest cannot be read (\(error))")
-        }
-    }
 
     func json() throws -> Data {
         let encoder = JSONEncoder()

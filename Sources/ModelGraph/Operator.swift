@@ -6,7 +6,7 @@ import Tensors
 /// Attributes are resolved: no axis is negative, no padding is left to be derived, and what ONNX passes as an input but
 /// shapes depend on (the bounds of a slice, the target of a reshape) is an attribute here. `Flatten`, `Squeeze` and
 /// `Unsqueeze` are `reshape`; `Shape`, `Constant`, `ConstantOfShape` and `Range` are constants; `Identity` and `Dropout` are gone.
-package enum Operator: Hashable, Sendable, Codable {
+package enum Operator: Hashable, Sendable, Encodable {
     // MARK: Layers
 
     /// (x [N, C, ...], weight [K, C/groups, ...], bias? [K], residual? like the output) -> [N, K, ...]
@@ -120,7 +120,7 @@ package enum Operator: Hashable, Sendable, Codable {
 // MARK: - Attributes
 
 /// A function that follows a layer in the same node.
-package enum Activation: Hashable, Sendable, Codable {
+package enum Activation: Hashable, Sendable, Encodable {
     case none
     case relu
     /// min(max(x, 0), 6)
@@ -137,9 +137,9 @@ package enum Activation: Hashable, Sendable, Codable {
     case tanh
 }
 
-package struct Convolution: Hashable, Sendable, Codable {
+package struct Convolution: Hashable, Sendable, Encodable {
     /// Where the residual input is added.
-    package enum Residual: String, Sendable, Codable { case beforeActivation, afterActivation }
+    package enum Residual: String, Sendable, Encodable { case beforeActivation, afterActivation }
 
     /// Extents of the window, one per spatial axis; those of the weight.
     package var kernel: [Int]
@@ -166,7 +166,7 @@ package struct Convolution: Hashable, Sendable, Codable {
     }
 }
 
-package struct TransposedConvolution: Hashable, Sendable, Codable {
+package struct TransposedConvolution: Hashable, Sendable, Encodable {
     package var kernel: [Int]
     package var strides: [Int]
     package var dilations: [Int]
@@ -187,7 +187,7 @@ package struct TransposedConvolution: Hashable, Sendable, Codable {
     }
 }
 
-package struct Gemm: Hashable, Sendable, Codable {
+package struct Gemm: Hashable, Sendable, Encodable {
     package var transposesA: Bool
     package var transposesB: Bool
     package var alpha: Float
@@ -206,7 +206,7 @@ package struct Gemm: Hashable, Sendable, Codable {
     }
 }
 
-package struct Pool: Hashable, Sendable, Codable {
+package struct Pool: Hashable, Sendable, Encodable {
     package var kernel: [Int]
     package var strides: [Int]
     package var dilations: [Int]
@@ -233,9 +233,9 @@ package struct Pool: Hashable, Sendable, Codable {
     }
 }
 
-package enum GlobalPool: String, Sendable, Codable { case average, maximum }
+package enum GlobalPool: String, Sendable, Encodable { case average, maximum }
 
-package struct LocalResponseNormalization: Hashable, Sendable, Codable {
+package struct LocalResponseNormalization: Hashable, Sendable, Encodable {
     package var size: Int
     package var alpha: Float
     package var beta: Float
@@ -249,8 +249,8 @@ package struct LocalResponseNormalization: Hashable, Sendable, Codable {
     }
 }
 
-package struct Recurrent: Hashable, Sendable, Codable {
-    package enum Cell: String, Sendable, Codable {
+package struct Recurrent: Hashable, Sendable, Encodable {
+    package enum Cell: String, Sendable, Encodable {
         /// Gates in the order input, output, forget, cell.
         case lstm
         /// Gates in the order update, reset, hidden.
@@ -267,9 +267,9 @@ package struct Recurrent: Hashable, Sendable, Codable {
         }
     }
 
-    package enum Direction: String, Sendable, Codable { case forward, reverse, bidirectional }
+    package enum Direction: String, Sendable, Encodable { case forward, reverse, bidirectional }
 
-    package enum Function: Hashable, Sendable, Codable {
+    package enum Function: Hashable, Sendable, Encodable {
         case relu, tanh, sigmoid, softsign, softplus
         case affine(alpha: Float, beta: Float)
         case leakyRelu(alpha: Float)
@@ -314,7 +314,7 @@ package struct Recurrent: Hashable, Sendable, Codable {
     package var directions: Int { direction == .bidirectional ? 2 : 1 }
 }
 
-package enum Unary: Hashable, Sendable, Codable {
+package enum Unary: Hashable, Sendable, Encodable {
     // Activations
     case relu, sigmoid, silu, hardSwish, mish, tanh, softplus, softsign
     case leakyRelu(slope: Float)
@@ -337,7 +337,7 @@ package enum Unary: Hashable, Sendable, Codable {
     case isInfinite(positive: Bool, negative: Bool)
 }
 
-package enum Binary: String, Hashable, Sendable, Codable {
+package enum Binary: String, Hashable, Sendable, Encodable {
     case add, subtract, multiply, divide, power, minimum, maximum
     /// a if a >= 0, else a * b; b broadcasts to a only
     case parametricRelu
@@ -358,8 +358,8 @@ package enum Binary: String, Hashable, Sendable, Codable {
     package var isLogic: Bool { self == .and || self == .or || self == .xor }
 }
 
-package struct Reduce: Hashable, Sendable, Codable {
-    package enum Function: String, Sendable, Codable {
+package struct Reduce: Hashable, Sendable, Encodable {
+    package enum Function: String, Sendable, Encodable {
         case sum, mean, maximum, minimum, product, l1, l2, sumOfSquares, logSum, logSumExp
     }
 
@@ -375,7 +375,7 @@ package struct Reduce: Hashable, Sendable, Codable {
     }
 }
 
-package struct ArgReduce: Hashable, Sendable, Codable {
+package struct ArgReduce: Hashable, Sendable, Encodable {
     package var findsMaximum: Bool
     package var axis: Int
     package var keepsAxis: Bool
@@ -390,7 +390,7 @@ package struct ArgReduce: Hashable, Sendable, Codable {
     }
 }
 
-package struct TopK: Hashable, Sendable, Codable {
+package struct TopK: Hashable, Sendable, Encodable {
     package var axis: Int
     package var count: Int
     package var largest: Bool
@@ -402,7 +402,7 @@ package struct TopK: Hashable, Sendable, Codable {
     }
 }
 
-package struct CumulativeSum: Hashable, Sendable, Codable {
+package struct CumulativeSum: Hashable, Sendable, Encodable {
     package var axis: Int
     package var exclusive: Bool
     package var reverse: Bool
@@ -414,7 +414,7 @@ package struct CumulativeSum: Hashable, Sendable, Codable {
     }
 }
 
-package struct NonMaxSuppression: Hashable, Sendable, Codable {
+package struct NonMaxSuppression: Hashable, Sendable, Encodable {
     package var centreBoxes: Bool
     package var maximumPerClass: Int
     package var overlapThreshold: Float
@@ -428,7 +428,7 @@ package struct NonMaxSuppression: Hashable, Sendable, Codable {
     }
 }
 
-package struct Slice: Hashable, Sendable, Codable {
+package struct Slice: Hashable, Sendable, Encodable {
     /// One entry per axis of the input: output index i reads input index `starts[axis] + i * steps[axis]`.
     package var starts: [Int]
     /// Not zero.
@@ -443,10 +443,10 @@ package struct Slice: Hashable, Sendable, Codable {
     }
 }
 
-package enum ScatterReduction: String, Sendable, Codable { case none, add, multiply, minimum, maximum }
+package enum ScatterReduction: String, Sendable, Encodable { case none, add, multiply, minimum, maximum }
 
-package struct Pad: Hashable, Sendable, Codable {
-    package enum Mode: String, Sendable, Codable { case constant, reflect, edge, wrap }
+package struct Pad: Hashable, Sendable, Encodable {
+    package enum Mode: String, Sendable, Encodable { case constant, reflect, edge, wrap }
 
     package var mode: Mode
     /// Begin of each axis, then end of each; a negative number crops.
@@ -458,11 +458,11 @@ package struct Pad: Hashable, Sendable, Codable {
     }
 }
 
-package struct Resize: Hashable, Sendable, Codable {
-    package enum Mode: String, Sendable, Codable { case nearest, linear, cubic }
+package struct Resize: Hashable, Sendable, Encodable {
+    package enum Mode: String, Sendable, Encodable { case nearest, linear, cubic }
 
     /// How an output coordinate becomes an input coordinate (ONNX `coordinate_transformation_mode`).
-    package enum Coordinates: String, Sendable, Codable {
+    package enum Coordinates: String, Sendable, Encodable {
         case halfPixel = "half_pixel"
         case halfPixelSymmetric = "half_pixel_symmetric"
         case pytorchHalfPixel = "pytorch_half_pixel"
@@ -471,7 +471,7 @@ package struct Resize: Hashable, Sendable, Codable {
         case cropAndResize = "tf_crop_and_resize"
     }
 
-    package enum NearestRounding: String, Sendable, Codable {
+    package enum NearestRounding: String, Sendable, Encodable {
         case roundPreferFloor = "round_prefer_floor"
         case roundPreferCeil = "round_prefer_ceil"
         case floor
@@ -510,7 +510,7 @@ package struct Resize: Hashable, Sendable, Codable {
     }
 }
 
-package enum DepthToSpaceOrder: String, Sendable, Codable {
+package enum DepthToSpaceOrder: String, Sendable, Encodable {
     /// depth, column, row
     case dcr = "DCR"
     /// column, row, depth

@@ -28,8 +28,8 @@ struct ModelInspectCommand: ParsableCommand {
             let source = ModelSource(path: model)
             let bytes = try FileManager.default.attributesOfItem(atPath: model)[.size] as? Int ?? 0
             if source.isForeign { return ModelSummary(try source.load(shapes: shapes), digest: nil, bytes: bytes) }
-            let (model, digest) = try ModelFile.readWithDigest(model)
-            return ModelSummary(model, digest: digest, bytes: bytes)
+            let contents = try ModelFile.contents(model)
+            return ModelSummary(contents.model, digest: contents.digest, bytes: bytes)
         }
         if json { print(try summary.json()) } else { print(summary.text(), terminator: "") }
     }

@@ -46,9 +46,9 @@ import Testing
         let path = NSTemporaryDirectory() + "/\(UUID().uuidString).bsm"
         defer { try? FileManager.default.removeItem(atPath: path) }
         let digest = try ModelFile.write(try smallModel(), path)
-        let (model, read) = try ModelFile.readWithDigest(path)
-        #expect(read == digest)
-        let large = model.graph.constants.values.map { UInt(bitPattern: $0.buffer.bytes.baseAddress) }
+        let contents = try ModelFile.contents(path)
+        #expect(contents.digest == digest)
+        let large = contents.model.graph.constants.values.map { UInt(bitPattern: $0.buffer.bytes.baseAddress) }
         #expect(large.allSatisfy { $0 % 8 == 0 })
     }
 
