@@ -68,26 +68,35 @@ ptrdiff_t int8_packed_bytes(const struct int8_kernels *kernels, ptrdiff_t filter
     return count;
 }
 
+/// One filter's weights [C, taps] in the order of the steps, [taps, C]. Returns what its sums begin with; 0 without zero points.
+static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, ptrdiff_t channels, ptrdiff_t taps,
+                              int8_t *steps) {
+    int32_t correction = 0;
+    for (ptrdiff_t t = 0; t < taps; t++, steps += channels) {
+        for (ptrdiff_t c = 0; c < channels; c++) steps[c] = weight[c * taps + t];
+        for (ptrdiff_t c = 0; zero_points && c < channels; c++) correction -= steps[c] * zero_points[c];
+    }
+    return correction;
+}
+
 void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
                        ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
-    int8_t *target = packed;
+    int8_t *target = packed, *ordered = calloc((size_t)padded + 1, 1);
+    if (!ordered) abort();
     for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width) {
         const ptrdiff_t width = tile_width(kernels, filters, f);
-        for (ptrdiff_t i = 0; i < width; i++, target += 4) {
-            int32_t correction = 0;
-            for (ptrdiff_t c = 0; f + i < filters && c < channels; c++)
-                for (ptrdiff_t t = 0; t < taps; t++)
-                    correction -= weight[((f + i) * channels + c) * taps + t] * zero_points[c];
-            memcpy(target, &correction, 4);
+        memset(target, 0, (size_t)(width * (padded + 4)));
+        for (ptrdiff_t i = 0; i < width && f + i < filters; i++) {
+            const int32_t correction =
+                ordered_filter(weight + (f + i) * steps, zero_points, channels, taps, ordered);
+            memcpy(target + i * 4, &correction, 4);
+            int8_t *group = target + (width + i) * 4;
+            for (ptrdiff_t step = 0; step < padded; step += 4, group += width * 4) memcpy(group, ordered + step, 4);
         }
-        for (ptrdiff_t group = 0; group < padded; group += 4)
-            for (ptrdiff_t i = 0; i < width; i++)
-                for (ptrdiff_t step = group; step < group + 4; step++) {
-                    const ptrdiff_t t = step / channels, c = step % channels;
-                    *target++ = step < steps && f + i < filters ? weight[((f + i) * channels + c) * taps + t] : 0;
-                }
+        target += width * (padded + 4);
     }
+    free(ordered);
 }
 
 ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *kernels, ptrdiff_t channels, ptrdiff_t taps) {
@@ -149,15 +158,30 @@ void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weigh
 }
 
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps) {
+    int holds = 1;
     for (ptrdiff_t first = 0; first < steps; first += 8) {
+        int8_t w[8] = {0};
+        memcpy(w, weight + first, (size_t)(steps - first < 8 ? steps - first : 8));
+        // Of products 0, 1, 4 and 5, and of 2, 3, 6 and 7.
         int positive[2] = {0}, negative[2] = {0};
-        for (ptrdiff_t i = 0; i < 8 && first + i < steps; i++) {
-            const int w = weight[first + i], lane = (i / 2) % 2;
-            if (w > 0) positive[lane] += w;
-            else negative[lane] -= w;
+        for (int i = 0; i < 8; i++) {
+            positive[i / 2 % 2] += w[i] > 0 ? w[i] : 0;
+            negative[i / 2 % 2] -= w[i] < 0 ? w[i] : 0;
         }
-        for (int lane = 0; lane < 2; lane++)
-            if (positive[lane] > 128 || negative[lane] > 128) return 0;
+        for (int lane = 0; lane < 2; lane++) holds &= positive[lane] <= 128 && negative[lane] <= 128;
     }
-    return 1;
+    return holds;
+}
+
+int int8_lane_limits_hold(const int8_t *weight, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps) {
+    const ptrdiff_t steps = taps * channels;
+    int8_t *ordered = malloc((size_t)steps + 1);
+    if (!ordered) abort();
+    int holds = 1;
+    for (ptrdiff_t f = 0; holds && f < filters; f++) {
+        ordered_filter(weight + f * steps, NULL, channels, taps, ordered);
+        holds = int8_lane_limit_holds(ordered, steps);
+    }
+    free(ordered);
+    return holds;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transformed filters of int8_winograd.h. Double precision throughout: the results are the same on every machine.
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckernels_int8.h"
@@ -49,22 +50,34 @@ static double largest_input(int i, int j) {
     return 255.0 * (positive > negative ? positive : negative);
 }
 
+/// To the nearest integer, halves to the even one, for magnitudes below 2^51: what `rint` gives, without a call.
+static double rounded(double value) {
+    const double magic = 0x1.8p52;
+    return value + magic - magic;
+}
+
 void int8_pack_winograd(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
                         ptrdiff_t filters, ptrdiff_t channels, void *packed) {
     const ptrdiff_t tile = 2 * kernels->width, pairs = (channels + 1) / 2;
     char *target = packed;
+    // Of one filter: as it is transformed, and then as it is stored, [36][2 * pairs].
+    double(*transforms)[36] = malloc((size_t)(channels + 1) * sizeof *transforms);
+    int16_t *rows = calloc((size_t)(36 * pairs + 1), 2 * sizeof *rows);
+    if (!transforms || !rows) abort();
     memset(packed, 0, (size_t)int8_winograd_bytes(kernels, filters, channels));
     for (ptrdiff_t first = 0; first < filters; first += tile) {
         float *numbers = (float *)target;
         int16_t *stored = (int16_t *)(numbers + 37 * tile);
         for (ptrdiff_t f = 0; f < tile && first + f < filters; f++) {
             const int8_t *g = weight + (first + f) * channels * 9;
-            double largest[36] = {0}, total[36] = {0}, u[36];
+            double largest[36] = {0}, total[36] = {0};
             for (ptrdiff_t c = 0; c < channels; c++) {
+                double *u = transforms[c];
                 transformed(g + c * 9, u);
                 for (int p = 0; p < 36; p++) {
-                    largest[p] = fmax(largest[p], fabs(u[p]));
-                    total[p] += fabs(u[p]);
+                    const double size = fabs(u[p]);
+                    largest[p] = largest[p] > size ? largest[p] : size;
+                    total[p] += size;
                 }
             }
             double scales[36], inverses[36];
@@ -77,14 +90,18 @@ void int8_pack_winograd(const struct int8_kernels *kernels, const int8_t *weight
             }
             double correction = 0;
             for (ptrdiff_t c = 0; c < channels; c++) {
-                transformed(g + c * 9, u);
-                for (int p = 0; p < 36; p++)
-                    stored[((p * pairs + c / 2) * tile + f) * 2 + c % 2] = (int16_t)rint(u[p] * inverses[p]);
+                double steps[36];
+                for (int p = 0; p < 36; p++) steps[p] = rounded(transforms[c][p] * inverses[p]);
+                for (int p = 0; p < 36; p++) rows[p * pairs * 2 + c] = (int16_t)steps[p];
                 // Of an image that is the zero point all over only position (1, 1) differs from zero.
-                correction -= 36.0 * zero_points[c] * rint(u[7] * inverses[7]);
+                correction -= 36.0 * zero_points[c] * steps[7];
             }
+            for (ptrdiff_t pair = 0; pair < 36 * pairs; pair++)
+                memcpy(stored + (pair * tile + f) * 2, rows + pair * 2, 2 * sizeof *rows);
             numbers[f] = (float)(correction * scales[7]);
         }
         target = (char *)(stored + 36 * pairs * tile * 2);
     }
+    free(transforms);
+    free(rows);
 }

@@ -9,8 +9,8 @@ extension PlanBuilder {
     private static let maximumTaps = 256
 
     mutating func lowerConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
-        guard let x = input(node, 0), let weight = realConstant(input(node, 1)), let y = node.outputs[0], isFloat(x),
-            isFloat(y), convolution.kernel.count <= 2
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), isFloat(y), convolution.kernel.count <= 2,
+            let weight = realConstant(input(node, 1))
         else { return false }
         let bias = realConstant(input(node, 2))
         if input(node, 2) != nil && bias == nil { return false }

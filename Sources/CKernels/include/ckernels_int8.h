@@ -143,3 +143,5 @@ void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, cons
 /// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the
 /// negative ones (255 * 128 < 32768). `weight`: one filter in the order of the steps.
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps);
+/// The same of all filters of weights [K, C, taps].
+int int8_lane_limits_hold(const int8_t *weight, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps);
