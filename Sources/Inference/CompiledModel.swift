@@ -43,26 +43,31 @@ package final class CompiledModel: Sendable {
     ///   - batch: items that one run takes at most. An item is what the network was made for, of any first extent.
     ///   - threads: how many share the work of a run, for a short time to the result; results are the same bytes with any.
     ///     Many sessions of one thread each get more done.
+    ///   - slot: where weights that are packed already may be, and are kept.
     /// - Throws: `GraphError` when the graph is not valid.
-    package convenience init(_ model: Model, batch: Int = 1, threads: Int = 1) throws {
-        try self.init(model, batch: batch, threads: threads, kernels: .best)
+    package convenience init(
+        _ model: Model, batch: Int = 1, threads: Int = 1, slot: PlanCache.Slot? = nil
+    ) throws {
+        guard let slot else {
+            try self.init(model, batch: batch, threads: threads, kernels: .best)
+            return
+        }
+        let constants = slot.constants(of: model)
+        try self.init(model, batch: batch, threads: threads, kernels: .best, packed: constants)
+        if constants.isIncomplete { slot.store(constants, of: model) }
     }
 
-    init(_ model: Model, batch: Int, threads: Int = 1, kernels: FloatKernels, int8Kernels: Int8Kernels = .best) throws {
+    init(
+        _ model: Model, batch: Int, threads: Int = 1, kernels: FloatKernels, int8Kernels: Int8Kernels = .best,
+        packed: PackedConstants? = nil
+    ) throws {
         precondition(batch > 0 && threads > 0)
-        try model.graph.validate()
+        // What has a place in a cache was checked when it was read.
+        if packed == nil { try model.graph.validate() }
         let model = model.takingFrames()
-        var graph = QuantizationFolding.folded(Fusion.fused(model.graph.withFloatConstants()))
-        var images = try Self.images(graph, model)
-        var builder = PlanBuilder(
-            graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads)
-        var plan = try builder.build()
-        if !builder.unfoldable.isEmpty {
-            graph = Fusion.fused(graph.unfolded(builder.unfoldable).withFloatConstants())
-            images = try Self.images(graph, model)
-            builder = PlanBuilder(
-                graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads)
-            plan = try builder.build()
+        let (graph, images, plan) = try Self.planned(model, packed: packed) { graph, images in
+            PlanBuilder(
+                graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads, packed: packed)
         }
         guard plan.arena.byteCount <= Self.maximumArenaBytes else {
             throw GraphError.inconsistent(
@@ -95,6 +100,31 @@ package final class CompiledModel: Sendable {
         }
     }
 
+    /// The graph as it runs, the inputs that take frames, and the plan.
+    private static func planned(
+        _ model: Model, packed: PackedConstants?,
+        _ makeBuilder: (Graph, [ValueID: ImagePreprocessing]) -> PlanBuilder
+    ) throws -> (Graph, [ValueID: ImagePreprocessing], Plan) {
+        let known = packed?.findings
+        let real = model.graph.withFloatConstants()
+        let folded = known?.isPlain == true ? real : QuantizationFolding.folded(Fusion.fused(real))
+        func plan(unfolding nodes: [Int]) throws -> (Graph, [ValueID: ImagePreprocessing], Plan, unfoldable: [Int]) {
+            // A cache may say anything.
+            let nodes = Set(nodes).filter { folded.nodes.indices.contains($0) && folded.isUnfoldable(folded.nodes[$0]) }
+            let graph = nodes.isEmpty ? folded : Fusion.fused(folded.unfolded(nodes).withFloatConstants())
+            let images = try Self.images(graph, model)
+            var builder = makeBuilder(graph, images)
+            packed?.restart()
+            return (graph, images, try builder.build(), builder.unfoldable.sorted())
+        }
+        var (graph, images, result, unfoldable) = try plan(unfolding: known?.unfolded ?? [])
+        if known == nil {
+            packed?.findings = PackedConstants.Findings(isPlain: real.isSame(as: folded), unfolded: unfoldable)
+            if !unfoldable.isEmpty { (graph, images, result, _) = try plan(unfolding: unfoldable) }
+        }
+        return (graph, images, result)
+    }
+
     /// The inputs that take frames.
     private static func images(_ graph: Graph, _ model: Model) throws -> [ValueID: ImagePreprocessing] {
         var images: [ValueID: ImagePreprocessing] = [:]
@@ -114,9 +144,13 @@ package final class CompiledModel: Sendable {
         return images
     }
 
+    /// How many items a session computes at the same time: one on each thread, if there are enough.
+    var lanes: Int { batch >= threads ? threads : 1 }
+
     /// Bytes that each session takes.
     package var sessionByteCount: Int {
-        plan.arena.byteCount + batch * (inputForms.map(\.byteCount).reduce(0, +) + outputByteCounts.reduce(0, +))
+        let ends = inputForms.map(\.byteCount).reduce(0, +) + outputByteCounts.reduce(0, +)
+        return plan.arena.byteCount * lanes + batch * ends
     }
 
     /// Bytes of weights, shared by all sessions.
@@ -127,4 +161,13 @@ package final class CompiledModel: Sendable {
     }
 
     package func makeSession() -> Session { Session(self) }
+}
+
+extension Graph {
+    /// Whether both are made of the same nodes and values, and of the very same constants.
+    fileprivate func isSame(as other: Graph) -> Bool {
+        nodes == other.nodes && values == other.values && inputs == other.inputs && outputs == other.outputs
+            && constants.count == other.constants.count
+            && constants.allSatisfy { id, tensor in other.constants[id].map { $0.buffer === tensor.buffer } ?? false }
+    }
 }

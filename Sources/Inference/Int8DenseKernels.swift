@@ -50,13 +50,12 @@ struct PackedMatrix: Sendable {
     init(_ matrix: IntegerMatrix, order: [Int32]? = nil, tile: Int = Int(int8_tile_rows), in builder: inout PlanBuilder)
     {
         let rows = order?.count ?? matrix.rows
-        let buffer = Buffer(byteCount: int8_matrix_bytes(rows, matrix.steps, tile))
         let weights = matrix.weights.elements(as: Int8.self).baseAddress
         let zeroPoints = [UInt8](repeating: matrix.zeroPoint, count: matrix.steps)
-        int8_matrix_pack(
-            weights, matrix.rowStride, matrix.stepStride, zeroPoints, order, rows, matrix.steps, tile,
-            buffer.bytes.baseAddress)
-        place = builder.addConstant(buffer)
+        place = builder.addConstant(byteCount: int8_matrix_bytes(rows, matrix.steps, tile)) {
+            int8_matrix_pack(
+                weights, matrix.rowStride, matrix.stepStride, zeroPoints, order, rows, matrix.steps, tile, $0)
+        }
         var form = int8_matrix()
         form.rows = rows
         form.steps = matrix.steps

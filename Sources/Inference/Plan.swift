@@ -32,7 +32,7 @@ final class Memory {
     /// The item of the batch that is being computed.
     var item = 0
     /// Threads that share the work of a step.
-    let team: Team
+    var team: Team
     let int8Kernels: Int8Kernels
 
     init(_ plan: Plan, inputs: [Buffer], outputs: [Buffer], team: Team, int8Kernels: Int8Kernels) {

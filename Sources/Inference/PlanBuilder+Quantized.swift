@@ -29,12 +29,6 @@ extension PlanBuilder {
         addConstant(floats: values.count) { $0.update(from: values, count: values.count) }
     }
 
-    mutating func addConstant(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
-        let buffer = Buffer(byteCount: max(byteCount, 1))
-        if let base = buffer.bytes.baseAddress { fill(base) }
-        return addConstant(buffer)
-    }
-
     // MARK: Convolution
 
     mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
@@ -69,7 +63,7 @@ extension PlanBuilder {
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
         let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
         var layer = QuantizedLayer(
-            kernels: form == .dense ? int8Kernels.suiting(weight, taps: taps) : int8Kernels, form: form,
+            kernels: form == .dense ? suitingKernels(weight, taps: taps) : int8Kernels, form: form,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
             target: target(y), residual: residual.map { read($0, .channelsLast) },
             epilogue: EpiloguePlaces(epilogue, &self))
@@ -81,6 +75,18 @@ extension PlanBuilder {
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
         emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) })
         return true
+    }
+
+    /// The plan's kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products
+    /// in int16 lanes, which only weights made for it cannot overflow.
+    private func suitingKernels(_ weight: Tensor, taps: Int) -> Int8Kernels {
+        guard int8Kernels.name == "avx2" else { return int8Kernels }
+        let filters = weight.shape[0]
+        let channels = weight.count / max(filters * taps, 1)
+        let holds = answer {
+            int8_lane_limits_hold(weight.elements(as: Int8.self).baseAddress, filters, channels, taps) != 0
+        }
+        return holds ? int8Kernels : Int8Kernels.available.last ?? int8Kernels
     }
 
     /// The bias in real units; zeros if there is none, nil if it is not constant.
@@ -330,19 +336,4 @@ struct Int8Kernels: @unchecked Sendable {
     }
 
     var name: String { String(cString: table.pointee.name) }
-
-    /// These kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
-    /// lanes, which only weights made for it cannot overflow.
-    func suiting(_ weight: Tensor, taps: Int) -> Int8Kernels {
-        guard name == "avx2" else { return self }
-        let filters = weight.shape[0]
-        let steps = weight.count / max(filters, 1)
-        let channels = steps / max(taps, 1)
-        let values = weight.elements(as: Int8.self)
-        let holds = (0..<filters).allSatisfy { filter in
-            let ordered = (0..<steps).map { values[filter * steps + $0 % channels * taps + $0 / channels] }
-            return int8_lane_limit_holds(ordered, steps) != 0
-        }
-        return holds ? self : Self.available.last ?? self
-    }
 }

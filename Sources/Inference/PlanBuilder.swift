@@ -16,6 +16,10 @@ struct PlanBuilder {
     let layouts: [Layout]
     /// Values that lie inside of another one: the part of a concatenation that they are.
     private let parts: [ValueID: ConcatParts.Part]
+    /// Where large constants come from; nil: they are made.
+    private let packed: PackedConstants?
+    /// Name of the node that is lowered.
+    private var node = ""
     private(set) var plan = Plan()
     /// Indices of nodes over stored numbers that there is no kernel for, and that have one for float perhaps.
     private(set) var unfoldable = Set<Int>()
@@ -30,8 +34,9 @@ struct PlanBuilder {
 
     init(
         _ graph: Graph, images: [ValueID: ImagePreprocessing], kernels: FloatKernels, int8Kernels: Int8Kernels,
-        threads: Int
+        threads: Int, packed: PackedConstants? = nil
     ) {
+        self.packed = packed
         self.int8Kernels = int8Kernels
         self.threads = threads
         self.graph = graph
@@ -50,6 +55,7 @@ struct PlanBuilder {
     }
 
     private mutating func lower(_ node: Node, _ index: Int) throws {
+        self.node = node.name
         let isDone =
             switch node.operation {
             case .convolution(let convolution):
@@ -97,11 +103,16 @@ struct PlanBuilder {
         return Place(root: plan.roots.count - 1, layout: .rowMajor)
     }
 
-    mutating func addConstant(floats count: Int, _ fill: (UnsafeMutablePointer<Float>) -> Void) -> Place {
-        let tensor = Tensor(.float32, [count])
-        if let base = tensor.mutableElements(as: Float.self).baseAddress { fill(base) }
-        return addConstant(tensor.buffer)
+    mutating func addConstant(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
+        addConstant(packed?.buffer(for: node, byteCount: byteCount, fill) ?? PackedConstants.made(byteCount, fill))
     }
+
+    mutating func addConstant(floats count: Int, _ fill: (UnsafeMutablePointer<Float>) -> Void) -> Place {
+        addConstant(byteCount: count * 4) { fill($0.bindMemory(to: Float.self, capacity: count)) }
+    }
+
+    /// The answer to a question that takes a look at all weights of a node.
+    func answer(_ question: () -> Bool) -> Bool { packed?.answer(for: node, question) ?? question() }
 
     mutating func addScratch(floats count: Int) -> Place {
         Place(root: addRoot(byteCount: max(count, 1) * 4), layout: .rowMajor)

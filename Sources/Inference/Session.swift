@@ -16,19 +16,55 @@ package final class Session {
     }
 
     package let model: CompiledModel
-    private let memory: Memory
-    private let actions: [Plan.Action]
+    private let team: Team
+    /// Memory of the first item that is being computed, then, where every thread may have an item of its own, of others.
+    private let lanes: [Lane]
+    /// What each thread does then; made once, because making it takes memory.
+    private let shared: Team.Work
+    private let share: Share
+    private let alone = Team(threads: 1)
+    private var memory: Memory { lanes[0].memory }
 
     init(_ model: CompiledModel) {
         self.model = model
         let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch) }
         let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch) }
         let team = Team(threads: model.threads)
-        let memory = Memory(
-            model.plan, inputs: inputs, outputs: outputs, team: team, int8Kernels: model.int8Kernels)
-        self.memory = memory
-        actions = model.plan.steps.map { $0.bind(memory) }
+        let lanes = (0..<model.lanes).map { _ in
+            Lane(
+                model.plan,
+                Memory(model.plan, inputs: inputs, outputs: outputs, team: team, int8Kernels: model.int8Kernels))
+        }
+        let share = Share()
+        self.team = team
+        self.lanes = lanes
+        self.share = share
+        shared = { part, parts in
+            for item in Team.share(share.items, part, parts) where lanes[part].fault == nil {
+                do { try lanes[part].run(item) } catch { lanes[part].fault = error }
+            }
+        }
     }
+
+    /// A plan on memory of its own.
+    private final class Lane {
+        let memory: Memory
+        let actions: [Plan.Action]
+        var fault: (any Error)?
+
+        init(_ plan: Plan, _ memory: Memory) {
+            self.memory = memory
+            actions = plan.steps.map { $0.bind(memory) }
+        }
+
+        func run(_ item: Int) throws {
+            memory.item = item
+            for action in actions { try action() }
+        }
+    }
+
+    /// How many items the threads share.
+    private final class Share { var items = 0 }
 
     /// The pixels of the image input's frame `slot`, 0 ..< batch times the network's own first extent.
     package func pixels(_ slot: Int) -> PixelPlane {
@@ -46,14 +82,30 @@ package final class Session {
     /// these are its pixels, as `pixels(_:)` says.
     package func inputBytes(_ index: Int) -> UnsafeMutableRawBufferPointer { memory.inputs[index].bytes }
 
-    /// Computes the outputs of the first `batch` items. The result of an item does not depend on the others.
+    /// Computes the outputs of the first `batch` items. The result of an item does not depend on the others. Each thread
+    /// takes items of its own as far as there are enough for all; on the rest they work together.
     ///
     /// - Throws: `GraphError` when an index in the data is out of range.
     package func run(batch: Int = 1) throws {
         precondition((0...model.batch).contains(batch), "more items than the session was made for")
-        for item in 0..<batch {
-            memory.item = item
-            for action in actions { try action() }
+        var done = 0
+        if lanes.count > 1 && batch >= lanes.count {
+            done = batch / lanes.count * lanes.count
+            try runShared(done)
+        }
+        for item in done..<batch { try lanes[0].run(item) }
+    }
+
+    private func runShared(_ items: Int) throws {
+        share.items = items
+        for lane in lanes {
+            lane.memory.team = alone
+            lane.fault = nil
+        }
+        team.run(shared)
+        for lane in lanes { lane.memory.team = team }
+        for lane in lanes {
+            if let fault = lane.fault { throw fault }
         }
     }
 
@@ -62,7 +114,7 @@ package final class Session {
     package func profile(_ body: (_ step: String, _ work: Int, _ time: Duration) -> Void) throws {
         memory.item = 0
         let clock = ContinuousClock()
-        for (step, action) in zip(model.plan.steps, actions) {
+        for (step, action) in zip(model.plan.steps, lanes[0].actions) {
             let start = clock.now
             try action()
             body(step.name, step.work, clock.now - start)

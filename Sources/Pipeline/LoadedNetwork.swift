@@ -36,7 +36,7 @@ package struct LoadedNetwork: Sendable {
     }
 
     package init(_ section: Configuration.ModelSection) throws {
-        var model = try ModelLoader.load(path: section.file, shapes: section.shapes)
+        var (model, slot) = try ModelLoader.loadForUse(path: section.file, shapes: section.shapes)
         if let labels = section.labels { model.labels = labels }
         if let output = section.output { model.interpretation = output }
         if let preprocessing = section.input,
@@ -48,7 +48,7 @@ package struct LoadedNetwork: Sendable {
             let outputs = model.graph.outputs.map { "\(model.graph[$0].name) \(model.graph[$0].shape)" }
             throw Fault.noInterpretation(outputs: outputs.joined(separator: ", "))
         }
-        compiled = try CompiledModel(model, batch: section.batchSize)
+        compiled = try CompiledModel(model, batch: section.batchSize, slot: slot)
         guard let image = compiled.imageInput else { throw Fault.noImageInput }
         self.section = section
         self.interpretation = interpretation

@@ -6,7 +6,8 @@ import Vision
 
 /// Example inputs for quantization: the `.npy` and JPEG files of a folder, in the order of their names.
 ///
-/// A `.npy` file is the network's only input as it takes it; a JPEG goes the way of a frame.
+/// A `.npy` file is the network's only input as it takes it; a JPEG goes the way of a frame. A network that takes several
+/// at a time gets one as often.
 struct CalibrationFolder {
     /// More give nothing but time.
     static let maximumInputs = 200
@@ -32,7 +33,7 @@ struct CalibrationFolder {
             let file = "\(path)/\(name)"
             switch (name as NSString).pathExtension.lowercased() {
             case "npy":
-                let tensor = try NumPyFile.read(file)
+                let tensor = try repeated(NumPyFile.read(file), input.shape)
                 guard tensor.type == input.type, tensor.shape == input.shape else {
                     throw Failure("\(file) is \(tensor.type) \(tensor.shape), the input \(input.type) \(input.shape)")
                 }
@@ -43,7 +44,7 @@ struct CalibrationFolder {
                         "how frames become \(input.name) is not known; say it with --channels, --fit, --mean, --scale")
                 }
                 do {
-                    let tensor = try frame(file, input, preprocessing, decoder)
+                    let tensor = repeated(try frame(file, input, preprocessing, decoder), input.shape)
                     result.append(Example(file: file, inputs: [input.name: tensor], isPicture: true))
                 } catch {
                     FileHandle.standardError.write(Data("\(file) is left out: \(error)\n".utf8))
@@ -52,6 +53,21 @@ struct CalibrationFolder {
             }
         }
         guard !result.isEmpty else { throw Failure("\(path) holds no usable .npy or JPEG files") }
+        return result
+    }
+
+    /// An example of a part of a batch, as often as the network takes it at a time.
+    private func repeated(_ tensor: Tensor, _ shape: Shape) -> Tensor {
+        let own = tensor.shape.dimensions
+        guard let first = own.first, let extent = shape.dimensions.first, first > 0, extent > first,
+            extent % first == 0, own.dropFirst() == shape.dimensions.dropFirst()
+        else { return tensor }
+        let result = Tensor(tensor.type, shape)
+        let size = tensor.count * tensor.type.sizeBytes
+        let bytes = UnsafeRawBufferPointer(rebasing: tensor.buffer.bytes[..<size])
+        for part in 0..<(extent / first) {
+            UnsafeMutableRawBufferPointer(rebasing: result.buffer.bytes[(part * size)...]).copyMemory(from: bytes)
+        }
         return result
     }
 
@@ -72,7 +88,7 @@ struct CalibrationFolder {
                     frame, into: base, pixelStride: channels, rowStride: width * channels, input: input)
             }
         }
-        let tensor = Tensor(.float32, value.shape)
+        let tensor = Tensor(.float32, [1, channels, height, width])
         let output = tensor.mutableElements(as: Float.self)
         for channel in 0..<channels {
             let (mean, scale) = (preprocessing.mean[channel], preprocessing.scale[channel])

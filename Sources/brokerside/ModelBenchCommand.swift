@@ -15,14 +15,18 @@ struct ModelBenchCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The network, a .bsm or .onnx file.", valueName: "model"))
     var model: String
 
-    @Option(help: "Items that one run takes.")
-    var batch = 1
+    @Option(
+        help: "Inputs that one run takes; of a network made for N at a time a multiple of N, N if nothing is said.")
+    var batch: Int?
 
     @Option(help: "Threads that one run uses.")
     var threads = 1
 
     @Option(help: "How long to measure.")
     var seconds = 3.0
+
+    @Flag(inversion: .prefixedNo, help: "Load with the help of what was kept when the model file was loaded before.")
+    var cache = true
 
     @Flag(help: "Print the time of each step too, the median of 50 runs, and billions of multiplications a second.")
     var profile = false
@@ -31,7 +35,7 @@ struct ModelBenchCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (1...1024).contains(batch) else { throw ValidationError("--batch is 1 to 1024") }
+        guard (1...1024).contains(batch ?? 1) else { throw ValidationError("--batch is 1 to 1024") }
         guard (1...256).contains(threads) else { throw ValidationError("--threads is 1 to 256") }
         guard !profile || !json else { throw ValidationError("--profile prints no JSON") }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds is more than 0, at most 3600") }
@@ -41,17 +45,18 @@ struct ModelBenchCommand: ParsableCommand {
         let clock = ContinuousClock()
         let start = clock.now
         let compiled = try reported {
-            try CompiledModel(try ModelSource(path: model).load(), batch: batch, threads: threads)
+            try ModelSource(path: model).compile(
+                inputs: batch, threads: threads, cache: cache ? .standard : PlanCache(folder: nil))
         }
-        let session = compiled.makeSession()
+        let (session, items) = (compiled.makeSession(), compiled.batch)
         let load = clock.now - start
         var times: [Duration] = []
         let warm = clock.now + .seconds(seconds / 10)
-        repeat { try reported { try session.run(batch: batch) } } while clock.now < warm
+        repeat { try reported { try session.run(batch: items) } } while clock.now < warm
         let end = clock.now + .seconds(seconds)
         repeat {
             let before = clock.now
-            try reported { try session.run(batch: batch) }
+            try reported { try session.run(batch: items) }
             times.append(clock.now - before)
         } while clock.now < end
         times.sort()
@@ -62,7 +67,7 @@ struct ModelBenchCommand: ParsableCommand {
             print(
                 """
                 {"median_ms":\(median),"p99_ms":\(late),"load_ms":\(Self.milliseconds(load)),"peak_rss_mib":\(memory),\
-                "runs":\(times.count),"batch":\(batch),"threads":\(threads)}
+                "runs":\(times.count),"batch":\(batch ?? items),"threads":\(threads)}
                 """)
         } else {
             if profile { try printProfile(session) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Inference
 import ModelGraph
 import ONNX
 import TFLite
@@ -34,6 +35,20 @@ struct ModelSource {
         case .tflite: return try TFLiteFile(path: path).model(shapes: shapes)
         case .model: return try ModelFile.read(path)
         }
+    }
+
+    /// The network ready to run; of a model file with what the cache knows of it.
+    ///
+    /// - Parameter inputs: that one run takes; nil: as many as the network does.
+    func compile(inputs: Int?, threads: Int, cache: PlanCache) throws -> CompiledModel {
+        guard kind == .model else {
+            let model = try load()
+            return try CompiledModel(model, batch: model.items(for: inputs), threads: threads)
+        }
+        let contents = try cache.read(path)
+        return try CompiledModel(
+            contents.model, batch: contents.model.items(for: inputs), threads: threads,
+            slot: cache.slot(for: contents))
     }
 
     /// The network for inputs that are known: they fix open shapes, and where shapes inside the network depend on the

@@ -10,8 +10,9 @@ import Testing
 /// A run of a session asks for no memory.
 @Suite struct AllocationTests {
     /// Steps that ask for memory, and "a run" if ten runs as a whole do.
-    private func allocations(_ graph: Graph, batch: Int = 1) throws -> [String] {
-        let session = try CompiledModel(Model(name: "test", graph: graph), batch: batch).makeSession()
+    private func allocations(_ graph: Graph, batch: Int = 1, threads: Int = 1) throws -> [String] {
+        let session = try CompiledModel(Model(name: "test", graph: graph), batch: batch, threads: threads)
+            .makeSession()
         // What is made once, such as metadata of types.
         for _ in 0..<2 { try session.run(batch: batch) }
         var names: [String] = []
@@ -48,6 +49,7 @@ import Testing
         let graph = try SessionTests.detector(seed: 3, channels: channels)
         #expect(try allocations(graph) == [])
         #expect(try allocations(graph, batch: 3) == [])
+        #expect(try allocations(graph, batch: 3, threads: 2) == [])
         let steps = try allocations(integers(graph, seed: 1))
         #expect(steps == [])
     }

@@ -82,15 +82,18 @@ struct WholeNetworkTests {
         let model = try Self.quantized()
         #expect(model.graph.nodes.contains { $0.kernel?.winograd == true })
         var numbers = Numbers(seed: 8)
-        let inputs = (0..<3).map { _ in numbers.tensor([1, 3, 37, 41]) }
+        let inputs = (0..<5).map { _ in numbers.tensor([1, 3, 37, 41]) }
         let single = try CompiledModel(model, batch: 1, kernels: .best, int8Kernels: .best)
         let expected = try inputs.map { try Self.outputs(single, [$0])[0] }
         for kernels in Int8Kernels.available {
             for threads in [1, 2, 3] {
                 let compiled = try CompiledModel(
-                    model, batch: 3, threads: threads, kernels: .best, int8Kernels: kernels)
-                let actual = try Self.outputs(compiled, inputs)
-                #expect(actual == expected, "\(kernels.name), \(threads) threads")
+                    model, batch: 5, threads: threads, kernels: .best, int8Kernels: kernels)
+                // More items than threads, as many, fewer.
+                for count in [5, 3, 2, 1] {
+                    let actual = try Self.outputs(compiled, Array(inputs.prefix(count)))
+                    #expect(actual == Array(expected.prefix(count)), "\(kernels.name), \(threads) threads, \(count)")
+                }
             }
         }
     }
