@@ -3,11 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_features.h"
 #include "ckernels_int8.h"
 
 extern const struct int8_kernels int8_kernels_portable;
 #ifdef __x86_64__
 extern const struct int8_kernels int8_kernels_avx2, int8_kernels_avxvnni, int8_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct int8_kernels int8_kernels_neon, int8_kernels_dotprod, int8_kernels_i8mm;
 #endif
 
 const struct int8_kernels *int8_kernels_available(int index) {
@@ -20,6 +23,11 @@ const struct int8_kernels *int8_kernels_available(int index) {
         list[count++] = &int8_kernels_avx512;
     if (__builtin_cpu_supports("avxvnni") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avxvnni;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avx2;
+#elif defined(__aarch64__)
+    const struct arm_features features = arm_features();
+    if (features.has_i8mm) list[count++] = &int8_kernels_i8mm;
+    if (features.has_dotprod) list[count++] = &int8_kernels_dotprod;
+    list[count++] = &int8_kernels_neon;
 #endif
     list[count++] = &int8_kernels_portable;
     return index >= 0 && index < count ? list[index] : NULL;
@@ -69,12 +77,13 @@ ptrdiff_t int8_packed_bytes(const struct int8_kernels *kernels, ptrdiff_t filter
 }
 
 /// One filter's weights [C, taps] in the order of the steps, [taps, C]. Returns what its sums begin with; 0 without zero points.
-static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, ptrdiff_t channels, ptrdiff_t taps,
-                              int8_t *steps) {
+static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, int input_offset, ptrdiff_t channels,
+                              ptrdiff_t taps, int8_t *steps) {
     int32_t correction = 0;
     for (ptrdiff_t t = 0; t < taps; t++, steps += channels) {
         for (ptrdiff_t c = 0; c < channels; c++) steps[c] = weight[c * taps + t];
-        for (ptrdiff_t c = 0; zero_points && c < channels; c++) correction -= steps[c] * zero_points[c];
+        for (ptrdiff_t c = 0; zero_points && c < channels; c++)
+            correction -= steps[c] * (zero_points[c] - input_offset);
     }
     return correction;
 }
@@ -88,8 +97,8 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
         const ptrdiff_t width = tile_width(kernels, filters, f);
         memset(target, 0, (size_t)(width * (padded + 4)));
         for (ptrdiff_t i = 0; i < width && f + i < filters; i++) {
-            const int32_t correction =
-                ordered_filter(weight + (f + i) * steps, zero_points, channels, taps, ordered);
+            const int32_t correction = ordered_filter(weight + (f + i) * steps, zero_points, kernels->input_offset,
+                                                      channels, taps, ordered);
             memcpy(target + i * 4, &correction, 4);
             int8_t *group = target + (width + i) * 4;
             for (ptrdiff_t step = 0; step < padded; step += 4, group += width * 4) memcpy(group, ordered + step, 4);
@@ -129,7 +138,8 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
         for (ptrdiff_t j = 0; j < 4; j++)
             for (ptrdiff_t i = 0; i < width; i++, target += 4) {
                 const ptrdiff_t c = block + channel_at(j, i);
-                const int32_t start = c < channels ? (int32_t)corrections[c] : 0;
+                int32_t start = c < channels ? (int32_t)corrections[c] : 0;
+                for (int t = 0; c < channels && t < 9; t++) start += weight[c * 9 + t] * kernels->input_offset;
                 memcpy(target, &start, 4);
             }
         for (int kx = 0; kx < 3; kx++)
@@ -179,7 +189,7 @@ int int8_lane_limits_hold(const int8_t *weight, ptrdiff_t filters, ptrdiff_t cha
     if (!ordered) abort();
     int holds = 1;
     for (ptrdiff_t f = 0; holds && f < filters; f++) {
-        ordered_filter(weight + f * steps, NULL, channels, taps, ordered);
+        ordered_filter(weight + f * steps, NULL, 0, channels, taps, ordered);
         holds = int8_lane_limit_holds(ordered, steps);
     }
     free(ordered);

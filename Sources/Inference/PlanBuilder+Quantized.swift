@@ -77,16 +77,16 @@ extension PlanBuilder {
         return true
     }
 
-    /// The plan's kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products
-    /// in int16 lanes, which only weights made for it cannot overflow.
+    /// The plan's kernels, or others that compute the sums of these weights [K, C, taps...] exactly: some add products in int16
+    /// lanes, which only weights made for it cannot overflow.
     private func suitingKernels(_ weight: Tensor, taps: Int) -> Int8Kernels {
-        guard int8Kernels.name == "avx2" else { return int8Kernels }
+        guard let unlimited = int8Kernels.table.pointee.unlimited else { return int8Kernels }
         let filters = weight.shape[0]
         let channels = weight.count / max(filters * taps, 1)
         let holds = answer {
             int8_lane_limits_hold(weight.elements(as: Int8.self).baseAddress, filters, channels, taps) != 0
         }
-        return holds ? int8Kernels : Int8Kernels.available.last ?? int8Kernels
+        return holds ? int8Kernels : Int8Kernels(table: unlimited)
     }
 
     /// The bias in real units; zeros if there is none, nil if it is not constant.
