@@ -14,8 +14,8 @@
 /// their probabilities, times their number, makes alarm and score.
 ///
 /// Finds spikes, shifts, drifts, growing or dying noise, stuck values, and usual values at an unusual time of the day;
-/// follows level, spread, autocorrelation, slow oscillations and a daily course. Deterministic; allocates nothing; 5 KB
-/// per series; about a microsecond per sample.
+/// follows level, spread, autocorrelation, slow oscillations, a daily and a weekly course. Deterministic; allocates nothing, but
+/// 1 KB when the second day begins; 5 KB per series and that; about a microsecond per sample.
 package struct SeriesDetector: Sendable {
     package static let warmUpCount = SeriesModel.warmUpCount
 

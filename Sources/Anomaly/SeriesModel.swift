@@ -103,7 +103,7 @@ struct SeriesModel: Sendable {
         predictor.advance(past: value, floor: floor)
         if let due = delayLine.add(lesson, isExtreme: isExtreme && !recurs) {
             predictor.learn(due, spread: spread, floor: floor)
-            residuals.learn(due)
+            residuals.learn(due, isUsual: recurs)
         }
         if delayLine.takesNewNormal() { residuals.startAnew() }
         followShift(value, residual, &predictor)

@@ -83,7 +83,7 @@ package struct Configuration: Sendable, Equatable {
             self.kind = kind
             self.qos = qos
             overload = qos == .atLeastOnce ? .block : kind == .frames ? .latest : .dropOldest
-            queue = kind == .frames ? 64 : 4096
+            queue = kind == .frames ? 64 : 16384
             maxAge = qos == .atMostOnce && kind == .frames ? .seconds(5) : nil
             window = kind == .frames ? 16 : 256
             maximumBytes = kind == .frames ? 16 << 20 : 1 << 20

@@ -13,7 +13,7 @@ struct SeriesName: Hashable, Sendable {
 /// The series of a pipeline, each judged by itself.
 ///
 /// A series that is hardly known is no more than its last values: about 0.5 KB with its names. From the 17th sample on it
-/// has a detector (5 KB, or as `WindowDetector` says), which learns those values first: its scores are those it would have
+/// has a detector (5 to 6 KB, or as `WindowDetector` says), which learns those values first: its scores are those it would have
 /// had from the beginning. At most `capacity` series are known; a further one takes the place of the one that was not used
 /// for the longest time.
 struct SeriesBank: Sendable {
