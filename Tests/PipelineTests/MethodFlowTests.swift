@@ -52,6 +52,13 @@ struct MethodFlowTests {
             return try? pipeline.score(delivery, SHA256.hash(data: Data(text.utf8))).get()
         }
 
+        /// All that has been learned, as it is stored.
+        var rows: [StateStore.SeriesSnapshot] {
+            var rows: [StateStore.SeriesSnapshot] = []
+            _ = pipeline.takeSnapshots(from: 0, count: 1000, into: &rows)
+            return rows
+        }
+
         func sweep(at second: Double, since: Double = 0) -> [SourceFinding] {
             let now = Instant(
                 monotonicNanoseconds: Int64(second * 1e9),
@@ -178,6 +185,44 @@ struct MethodFlowTests {
     func otherShapesAreNoWindows(input: [Int], output: [Int], count: Int) {
         #expect(throws: SeriesNetwork.Fault.self) {
             try SeriesNetwork.form(input: Shape(input), output: Shape(output), seriesCount: count)
+        }
+    }
+
+    // MARK: Across restarts
+
+    /// As they are without a restart, whatever the order in which series are found again.
+    @Test(
+        arguments: [
+            "{ method: [auto, multivariate, silence] }", "{ series: { x: /x, y: /y }, method: [multivariate, rate] }",
+            "{ series: { x: /x }, method: network, model: wave }",
+        ])
+    func whatWasLearnedGoesOn(anomaly: String) throws {
+        try writeWaveNetwork("next")
+        func text(_ index: Int) -> String {
+            let (x, y) = (wave(index), wave(3 * index + 1))
+            return index % 50 == 40 ? #"{"y": \#(y), "x": \#(x)}"# : #"{"x": \#(x), "y": \#(y)}"#
+        }
+        let whole = try Feed(anomaly, folder: folder)
+        for index in 0..<240 { whole.send(text(index), at: 60 * Double(index)) }
+        let next = try Feed(anomaly, folder: folder)
+        next.pipeline.keep()
+        for row in whole.rows { next.pipeline.remember(SeriesName(key: row.key, series: row.series), row.bytes ?? []) }
+        for index in 240..<320 {
+            let (a, b) = (
+                whole.send(text(index), at: 60 * Double(index)), next.send(text(index), at: 60 * Double(index))
+            )
+            let (first, second) = (try #require(a?.document), try #require(b?.document))
+            // Series found anew come in another order.
+            #expect(entries(first) == entries(second))
+        }
+    }
+
+    private func entries(_ document: ResultDocument) -> Set<String> {
+        let object = try? JSONSerialization.jsonObject(with: Data(document.bytes)) as? [String: Any]
+        return ["results", "together"].reduce(into: Set()) { found, part in
+            for entry in object?[part] as? [[String: Any]] ?? [] {
+                found.insert("\(part) \(entry.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })")
+            }
         }
     }
 
