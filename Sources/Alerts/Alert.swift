@@ -25,6 +25,8 @@ package struct Alert: Sendable, Equatable, Codable {
     package var expected: ClosedRange<Double>?
     /// The anomaly's or the best detection's, 0...1.
     package var score: Double?
+    /// Of several series judged together, the one that the value is of.
+    package var series: String?
     /// The worst value so far: farthest beyond the threshold, of the highest score, or of most detections.
     package var peak: Double
     /// Facts that raised it so far.
@@ -64,7 +66,8 @@ package struct Alert: Sendable, Equatable, Codable {
     /// From its beginning until it closed, or until `now`.
     package func durationNanoseconds(at now: Moment) -> Int64 { max((closedAt ?? now).steady &- since.steady, 0) }
 
-    func rebased(to now: Moment) -> Alert {
+    /// The same alert of an earlier run, on the clock of this one.
+    package func rebased(to now: Moment) -> Alert {
         var alert = self
         alert.since = since.rebased(to: now)
         alert.openedAt = openedAt.rebased(to: now)
@@ -101,4 +104,18 @@ package struct AlertChange: Sendable, Equatable {
     package var leaves: [LeafState]
     /// The last values that the alert's leaf looked at, oldest first.
     package var samples: [TimedValue]
+
+    package init(
+        kind: Kind, rule: Int, key: String, origin: String, alert: Alert, at now: Moment, leaves: [LeafState],
+        samples: [TimedValue]
+    ) {
+        self.kind = kind
+        self.rule = rule
+        self.key = key
+        self.origin = origin
+        self.alert = alert
+        at = now
+        self.leaves = leaves
+        self.samples = samples
+    }
 }

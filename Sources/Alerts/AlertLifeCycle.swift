@@ -87,6 +87,7 @@ struct AlertLifeCycle: Sendable {
         alert.value = reading.state.value
         alert.expected = reading.state.expected
         alert.score = reading.state.score
+        alert.series = reading.state.series
         alert.evidence = reading.evidence ?? alert.evidence
         alert.count += 1
         if reading.state.extremity > worst {

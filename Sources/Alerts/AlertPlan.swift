@@ -17,6 +17,7 @@ struct AlertPlan: Sendable {
     private let concernedSeries: Set<Int>
     private let concernsAnySample: Bool
     private let concernsDetections: Bool
+    private let concernsSilence: Bool
     /// Only a detector's alarm can raise something.
     private let needsAlarm: Bool
 
@@ -42,6 +43,7 @@ struct AlertPlan: Sendable {
         var series: Set<Int> = []
         var anySample = false
         var detections = false
+        var silence = false
         for leaf in leaves {
             var window: Int?
             switch leaf {
@@ -56,6 +58,7 @@ struct AlertPlan: Sendable {
                 anySample = true
                 detections = true
             case .classCount: detections = true
+            case .tooSilent: silence = true
             case .all, .any, .not: break
             }
             windows.append(window)
@@ -65,7 +68,13 @@ struct AlertPlan: Sendable {
         concernedSeries = series
         concernsAnySample = anySample
         concernsDetections = detections
-        needsAlarm = rules.allSatisfy { if case .anomaly = $0.condition { true } else { false } }
+        concernsSilence = silence
+        needsAlarm = rules.allSatisfy { rule in
+            switch rule.condition {
+            case .anomaly, .tooSilent: true
+            default: false
+            }
+        }
         remembersAll = !needsAlarm
     }
 
@@ -75,12 +84,16 @@ struct AlertPlan: Sendable {
         switch fact {
         case .sample(let series, _, _, _): concernsAnySample || concernedSeries.contains(series)
         case .detections: concernsDetections
+        case .silence: concernsSilence
         }
     }
 
     func mightRaise(_ fact: Fact) -> Bool {
         guard needsAlarm else { return true }
-        if case .sample(_, _, _, let judgement?) = fact { return judgement.isAlarm }
-        return false
+        switch fact {
+        case .sample(_, _, _, let judgement?): return judgement.isAlarm
+        case .silence(_, let isTooLong): return isTooLong
+        default: return false
+        }
     }
 }

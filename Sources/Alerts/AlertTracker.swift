@@ -80,11 +80,13 @@ package struct AlertTracker: Sendable {
     ///
     /// - Parameters:
     ///   - origin: where it came from; the latest of a key is handed on with its changes.
+    ///   - isFresh: it tells that something came now. What the broker had kept tells only what the state is: conditions on
+    ///     missing data do not look at it.
     ///   - evidence: what the alert will name as its reason.
     ///   - history: the last values of the fact's series, where the caller hands in only some of its facts.
     package mutating func observe(
-        _ fact: Fact, key: String, origin: String = "", at moment: Moment, evidence: String? = nil,
-        history: [TimedValue]? = nil, into changes: inout [AlertChange]
+        _ fact: Fact, isFresh: Bool = true, key: String, origin: String = "", at moment: Moment,
+        evidence: String? = nil, history: [TimedValue]? = nil, into changes: inout [AlertChange]
     ) {
         advance(to: moment)
         guard plan.concerns(fact) else { return }
@@ -102,7 +104,7 @@ package struct AlertTracker: Sendable {
             index = new
         }
         entries[index].origin = origin
-        for rule in rules.indices where take(fact, rule: rule, entry: index, history: history) {
+        for rule in rules.indices where take(fact, isFresh: isFresh, rule: rule, entry: index, history: history) {
             step(rule: rule, entry: index, isNew: true, evidence: evidence, into: &changes)
         }
     }
@@ -153,17 +155,19 @@ package struct AlertTracker: Sendable {
 extension AlertTracker {
     private func place(_ entry: Int, _ rule: Int) -> Int { entry * rules.count + rule }
 
-    private mutating func take(_ fact: Fact, rule: Int, entry: Int, history: [TimedValue]?) -> Bool {
+    private mutating func take(
+        _ fact: Fact, isFresh: Bool, rule: Int, entry: Int, history: [TimedValue]?
+    ) -> Bool {
         var isConcerned = false
         for leaf in plan.leaves(of: rule) {
             let place = entry * plan.leafCount + leaf
             let taken: Bool
             if let window = plan.windows[leaf] {
                 taken = leaves[place].take(
-                    fact, plan.leaves[leaf], &windows[entry * plan.windowCount + window], at: now)
+                    fact, isFresh: isFresh, plan.leaves[leaf], &windows[entry * plan.windowCount + window], at: now)
             } else {
                 var none: ChangeWindow?
-                taken = leaves[place].take(fact, plan.leaves[leaf], &none, at: now)
+                taken = leaves[place].take(fact, isFresh: isFresh, plan.leaves[leaf], &none, at: now)
             }
             guard taken else { continue }
             isConcerned = true
@@ -176,6 +180,7 @@ extension AlertTracker {
                     recent[place].append(TimedValue(unixNanoseconds: time, value: value))
                 case .detections:
                     recent[place].append(TimedValue(unixNanoseconds: now.unix, value: leaves[place].value))
+                case .silence: break
                 }
             }
         }
@@ -208,6 +213,10 @@ extension AlertTracker {
             // Silence began with the last data, not when it was noticed.
             var since = now
             if case .noData = rules[rule].condition { since = state.lastFactAt }
+            if case .tooSilent = rules[rule].condition {
+                let silence = Duration.seconds(min(state.value, 1e9)).nanoseconds
+                since = Moment(steady: now.steady &- silence, unix: now.unix &- silence)
+            }
             reading = AlertLifeCycle.Reading(
                 leaf: position, state: state, since: since, evidence: evidence,
                 isNew: isNew && !state.isBetween)

@@ -19,6 +19,8 @@ package indirect enum Condition: Sendable, Equatable {
     /// Nothing came for that time: no sample of the series, or no fact at all if nil. Known only of keys that were
     /// heard of once.
     case noData(series: Int?, after: Duration)
+    /// What came too late, or not at all, by the judgement of who knows how often it comes.
+    case tooSilent
     /// The number of detections of the class in a frame, each with at least that score, lies in the range.
     case classCount(class: Int, count: ClosedRange<Int>, score: Double)
     /// All of them hold.

@@ -7,6 +7,8 @@ package enum Fact: Sendable {
     case sample(series: Int, value: Double, time: Int64, judgement: Judgement?)
     /// All that was detected in one frame, possibly nothing.
     case detections([DetectedClass])
+    /// For how long nothing came, and whether that is longer than it should be.
+    case silence(seconds: Double, isTooLong: Bool)
 
     /// A detector's word on a sample.
     package struct Judgement: Sendable, Equatable {
@@ -14,11 +16,14 @@ package enum Fact: Sendable {
         package var score: Double
         package var isAlarm: Bool
         package var expected: ClosedRange<Double>?
+        /// Where several series are judged together, the name of the one that the value is of.
+        package var series: String?
 
-        package init(score: Double, isAlarm: Bool, expected: ClosedRange<Double>?) {
+        package init(score: Double, isAlarm: Bool, expected: ClosedRange<Double>?, series: String? = nil) {
             self.score = score
             self.isAlarm = isAlarm
             self.expected = expected
+            self.series = series
         }
     }
 

@@ -9,6 +9,8 @@ package struct LeafState: Sendable, Equatable, Codable {
     package var expected: ClosedRange<Double>?
     /// The anomaly's or the best detection's, 0...1.
     package var score: Double?
+    /// Of several series judged together, the one that the value is of.
+    package var series: String?
     /// The greater, the worse: decides which value is the peak.
     var extremity = 0.0
     /// The value lies between the two thresholds: it left the verdict as it was.
@@ -20,13 +22,20 @@ package struct LeafState: Sendable, Equatable, Codable {
 
     /// Takes a fact in; false if it is about something else.
     ///
-    /// - Parameter window: of a condition on change.
-    mutating func take(_ fact: Fact, _ condition: Condition, _ window: inout ChangeWindow?, at now: Moment) -> Bool {
+    /// - Parameters:
+    ///   - isFresh: it tells that something came now; else only what the state is.
+    ///   - window: of a condition on change.
+    mutating func take(
+        _ fact: Fact, isFresh: Bool, _ condition: Condition, _ window: inout ChangeWindow?, at now: Moment
+    ) -> Bool {
         switch (condition, fact) {
         case (.anomaly(let wanted), .sample(let series, let value, _, let judgement?)) where wanted == series:
             set(Verdict(judgement.isAlarm), value, extremity: judgement.score)
             expected = judgement.expected
             score = judgement.score
+            self.series = judgement.series
+        case (.tooSilent, .silence(let seconds, let isTooLong)):
+            set(Verdict(isTooLong), seconds, extremity: seconds)
         case (.above(let wanted, let threshold, let clear), .sample(let series, let value, _, _)) where wanted == series:
             set(latched(value > threshold, value <= clear), value, extremity: value - threshold)
         case (.below(let wanted, let threshold, let clear), .sample(let series, let value, _, _)) where wanted == series:
@@ -53,7 +62,9 @@ package struct LeafState: Sendable, Equatable, Codable {
             let isAboutFew = range.lowerBound == 0
             set(Verdict(range.contains(count)), Double(count), extremity: isAboutFew ? -Double(count) : Double(count))
             score = best
+        case (.noData, _) where !isFresh: return false
         case (.noData(let wanted, _), _):
+            if case .silence = fact { return false }
             if let wanted {
                 guard case .sample(let series, _, _, _) = fact, series == wanted else { return false }
             }

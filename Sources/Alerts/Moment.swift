@@ -60,6 +60,11 @@ package struct RecentValues: Sendable {
         if filled < UInt8(RecentValues.capacity) { filled += 1 }
     }
 
+    package var isFull: Bool { filled == UInt8(RecentValues.capacity) }
+    package var last: TimedValue? {
+        filled > 0 ? values[(Int(next) + RecentValues.capacity - 1) % RecentValues.capacity] : nil
+    }
+
     package var array: [TimedValue] {
         let first = Int(next) + RecentValues.capacity - Int(filled)
         return (0..<Int(filled)).map { values[(first + $0) % RecentValues.capacity] }

@@ -10,17 +10,14 @@
 ///
 /// With samples every T seconds on average and a rate of r alarms per second, a sample alarms at probability r T or
 /// less. Should the learned probabilities be too small for the series at hand, alarms come too often; then the
-/// threshold gives way: each alarm quarters it, and it recovers as much per period in which the budget allows one
-/// alarm, never above r T. So the long-run rate keeps the budget whatever the distribution (adaptive conformal
+/// threshold gives way: each alarm, also one soon after another, takes a sixteenth of it, and it recovers as much per
+/// period in which the budget allows one alarm, never above r T. So the long-run rate keeps the budget whatever the distribution (adaptive conformal
 /// inference: I. Gibbs, E. Candès, 2021).
 struct AlarmThreshold: Sendable {
     /// Halvings per alarm.
-    private static let step = 2.0
-    /// Alarms with fewer samples between them are one.
-    private static let gap = 4
-
-    /// The threshold gives way no farther: it has to come back within twelve periods of the budget.
-    private static let lowest = -24.0
+    private static let step = 4.0
+    /// The threshold gives way no farther: it has to come back within ten periods of the budget.
+    private static let lowest = -40.0
     /// So many alarms more than the budget allows are too many.
     private static let tolerated = 5.0
 
@@ -30,8 +27,8 @@ struct AlarmThreshold: Sendable {
     private var seen = 0.0
     /// <= 0
     private var log2Factor = 0.0
-    private var quietCount = AlarmThreshold.longQuiet
-    private static let longQuiet = 1 << 20
+    /// The last sample was one of an alarm.
+    private var isOn = false
 
     /// The time of the next sample. Returns the probability that the budget allows per sample.
     mutating func take(time: Int64, budget: FalseAlarmBudget) -> Double {
@@ -48,14 +45,17 @@ struct AlarmThreshold: Sendable {
     /// than it is learned. Ends when as many periods of the budget went by as there were alarms too many.
     var isOverBudget: Bool { -log2Factor > AlarmThreshold.tolerated * AlarmThreshold.step }
 
+    /// Natural logarithm of the probability at which a sample alarms now.
+    func limit(_ allowed: Double) -> Double { log(max(allowed, 1e-12)) + log2Factor * M_LN2 }
+
     /// `continues`: an alarm is on anyway, so this one is not another.
     mutating func isAlarm(_ logProbability: Double, _ allowed: Double, continues: Bool = false) -> Bool {
         log2Factor = min(log2Factor + AlarmThreshold.step * allowed, 0)
-        let isAlarm = logProbability <= log(allowed) + log2Factor * M_LN2
-        if isAlarm && !continues && quietCount > AlarmThreshold.gap {
+        let isAlarm = logProbability <= limit(allowed)
+        if isAlarm && !continues && !isOn {
             log2Factor = max(log2Factor - AlarmThreshold.step, AlarmThreshold.lowest)
         }
-        quietCount = isAlarm || continues ? 0 : min(quietCount + 1, AlarmThreshold.longQuiet)
+        isOn = isAlarm || continues
         return isAlarm
     }
 }
@@ -66,6 +66,6 @@ extension AlarmThreshold: Snapshotting {
         try archive.exchange(&intervalSeconds, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&seen, in: 0...100)
         try archive.exchange(&log2Factor, in: AlarmThreshold.lowest...0)
-        try archive.exchange(&quietCount, in: 0...AlarmThreshold.longQuiet)
+        try archive.exchange(&isOn)
     }
 }

@@ -41,6 +41,8 @@ package struct DeviceDetector: Sendable {
     }
 
     package var seriesCount: Int { models.count }
+    /// The series that was most unusual in the last set.
+    package private(set) var mostUnusual = 0
 
     /// `values`: one for each series, in their order; one that is not finite is missing. All missing: score 0, nothing
     /// learned.
@@ -49,6 +51,7 @@ package struct DeviceDetector: Sendable {
         guard values.contains(where: \.isFinite) else { return .none }
         let allowed = threshold.take(time: unixNanoseconds, budget: budget)
         var (logProbability, surprise) = (0.0, 0.0)
+        mostUnusual = values.firstIndex(where: \.isFinite) ?? 0
         for index in models.indices {
             evidence[index] = 0
             known[index] = .nan
@@ -58,10 +61,13 @@ package struct DeviceDetector: Sendable {
             evidence[index] = judgement.evidence
             known[index] = min(max(values[index], -DeviceDetector.largest), DeviceDetector.largest)
             surprise = max(surprise, judgement.surprise)
-            logProbability = min(logProbability, judgement.logProbability)
+            if judgement.logProbability < logProbability {
+                (logProbability, mostUnusual) = (judgement.logProbability, index)
+            }
         }
         if models.count > 1 {
             let logJoint = joint.judge(known, isHeld: isHeld)
+            if logJoint < logProbability { mostUnusual = joint.farthest }
             hold(whileUnusual: logJoint)
             logProbability = min(logProbability, logJoint) + log(Double(models.count + 1))
             evidence[models.count] = DeviceDetector.jointWeight * max(0, -logJoint - DeviceDetector.usualSurprise)

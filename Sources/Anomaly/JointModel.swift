@@ -35,6 +35,8 @@ struct JointModel: Sendable {
     /// Scratch.
     private var bounded: [Double]
     private var usualRun = 0
+    /// The series farthest from its mean, by the least probable scale, in the last set.
+    private(set) var farthest = 0
 
     /// `count`: of the series, 1 or more.
     init(count: Int) {
@@ -57,7 +59,8 @@ struct JointModel: Sendable {
             if isYoung {
                 scales[index].learn(place)
             } else {
-                logProbability = min(logProbability, scales[index].judge(place))
+                let judged = scales[index].judge(place)
+                if judged < logProbability { (logProbability, farthest) = (judged, scales[index].farthest) }
             }
         }
         isDue[place] = !isYoung
@@ -105,6 +108,7 @@ struct JointScale: Sendable {
     private var largestTail: TailModel
     private var distance = 0.0
     private var largest = 0.0
+    private(set) var farthest = 0
     // Scratch, so that nothing is allocated per set.
     private var deviations: [Double]
     private var factor: [Double]
@@ -159,7 +163,7 @@ struct JointScale: Sendable {
         for row in 0..<count {
             let deviation = covariance[row * count + row].squareRoot()
             let z = deviation > 0 ? (waiting[place * count + row] - means[row]) / deviation : 0
-            largest = max(largest, abs(z))
+            if abs(z) > largest { (largest, farthest) = (abs(z), row) }
             var value = min(max(z, -JointScale.limit), JointScale.limit)
             for k in 0..<row { value -= factor[row * count + k] * solution[k] }
             solution[row] = value / factor[row * count + row]

@@ -11,7 +11,7 @@
 /// - level: the value
 /// - spread: the root of a running mean square of deviations from a running mean, both over about three samples
 /// - lasting level: of the last six values the one closest to the slow level, so an excursion that stays counts once more
-/// - season: the deviation from the usual value at that time of the day (`DayProfile`)
+/// - season: the deviation from the usual value at that time of the day (`DayProfile`) and of the week (`WeekProfile`)
 ///
 /// The distances d add up to the evidence
 ///
@@ -31,9 +31,11 @@ struct NoveltyModel: Sendable {
     private var lasting = Coverage()
     private var season = Coverage()
     private var profile = DayProfile()
+    /// One from the second day on, before that none: it takes no room then.
+    private var weeks: [WeekProfile] = []
     /// All values are taken relative to the first one, so that single precision is enough.
     private var origin: Double?
-    /// The last sample so, and its deviation from the daily profile if that is known.
+    /// The last sample so, and its deviation from the profile of the day and the week if that is known.
     private(set) var relative = 0.0
     private(set) var seasonDeviation: Float?
     private var fastMean = 0.0
@@ -62,6 +64,10 @@ struct NoveltyModel: Sendable {
         }
         evidence += NoveltyModel.evidence(lasting.take(lastingLevel, fallbackRange: range))
         seasonDeviation = profile.take(Float(x), at: unixNanoseconds, intervalSeconds: intervalSeconds)
+        if let ofDay = seasonDeviation {
+            if weeks.isEmpty { weeks = [WeekProfile()] }
+            seasonDeviation = weeks[0].take(ofDay, at: unixNanoseconds, intervalSeconds: intervalSeconds)
+        }
         if let deviation = seasonDeviation {
             evidence += NoveltyModel.evidence(season.take(deviation, fallbackRange: range))
         }
@@ -124,6 +130,12 @@ extension NoveltyModel: Snapshotting {
         try lasting.exchange(&archive)
         try season.exchange(&archive)
         try profile.exchange(&archive)
+        var hasWeek = !weeks.isEmpty
+        try archive.exchange(&hasWeek)
+        if hasWeek {
+            if weeks.isEmpty { weeks = [WeekProfile()] }
+            try weeks[0].exchange(&archive)
+        }
         try archive.exchange(&origin)
         try archive.exchange(&fastMean)
         try archive.exchange(&fastSquare)

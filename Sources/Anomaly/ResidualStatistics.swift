@@ -59,16 +59,17 @@ struct ResidualStatistics: Sendable {
     /// Half the width in which 99 of 100 lie, in units of the spread.
     var expectedWidth: Double { size.quantile(0.01) }
 
-    mutating func learn(_ lesson: Lesson) {
+    /// `isUsual`: extremes are known to be what the series does.
+    mutating func learn(_ lesson: Lesson, isUsual: Bool) {
         learned = min(learned + 1, ResidualStatistics.spreadMemory)
         let residual = Double(lesson.residual)
         let bounded = learned < 5 ? residual : min(residual, 3 * spread)
         spread += (bounded * 1.2533 - spread) / learned
         guard learned > 10 else { return }
-        size.learn(Double(lesson.statistics[0]))
-        shortShift.learn(Double(lesson.statistics[1]))
-        longShift.learn(Double(lesson.statistics[2]))
-        spreadChange.learn(Double(lesson.statistics[3]))
+        size.learn(Double(lesson.statistics[0]), isUsual: isUsual)
+        shortShift.learn(Double(lesson.statistics[1]), isUsual: isUsual)
+        longShift.learn(Double(lesson.statistics[2]), isUsual: isUsual)
+        spreadChange.learn(Double(lesson.statistics[3]), isUsual: isUsual)
     }
 
     /// Learns an extreme alone, of which nothing else is to be learned: a heavy tail would never be known otherwise.

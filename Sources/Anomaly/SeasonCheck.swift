@@ -14,6 +14,9 @@ struct SeasonCheck: Sendable {
     private var fromMean = 0.0
     private var fromProfile = 0.0
     private var seen = 0.0
+    /// Natural logarithm of the probability of the last deviation, whether the daily course explains the series or not;
+    /// nil as long as too little is known.
+    private(set) var logProbability: Double?
     // Of a Gaussian: see `ResidualStatistics`.
     private var tail = TailModel(threshold: 1.645, scale: 0.41)
 
@@ -24,17 +27,19 @@ struct SeasonCheck: Sendable {
     mutating func take(deviation: Float?, value: Double, floor: Double) -> Double {
         seenValues = min(seenValues + 1, SeasonCheck.memory)
         mean += (value - mean) / seenValues
+        logProbability = nil
         guard let deviation else { return -.infinity }
         let size = Double(abs(deviation))
         let standardized = size / max(fromProfile * 1.2533, floor)
-        let logProbability = tail.logSurvival(standardized)
+        let judged = tail.logSurvival(standardized)
+        if seen >= SeasonCheck.warmUpCount { logProbability = judged }
         let explains = seen >= SeasonCheck.warmUpCount && fromProfile < SeasonCheck.explainedRatio * fromMean
         seen = min(seen + 1, SeasonCheck.memory)
         fromMean += (abs(value - mean) - fromMean) / seen
         let bound = seen <= 5 ? size : min(size, 4 * max(fromProfile, floor))
         fromProfile += (bound - fromProfile) / seen
         if seen > 10 { tail.learn(standardized) }
-        return explains ? logProbability : -.infinity
+        return explains ? judged : -.infinity
     }
 }
 

@@ -17,6 +17,13 @@ struct SeriesJudgement {
     /// Where 99 of 100 samples were expected.
     var expected: ClosedRange<Double>?
     var isWarmingUp = true
+    /// Natural logarithms of the probabilities that single methods go by; 0 where they know too little.
+    var logLevel = 0.0
+    var logSeason = 0.0
+    var logRepeat = 0.0
+    /// Half of the smallest step of the values, > 0.
+    var floor = 1.0
+    var knowsSeason = false
 }
 
 /// Learns one series and judges each sample by what came before it. Two judges of a different kind:
@@ -41,6 +48,8 @@ struct SeriesModel: Sendable {
     private var seen = 0
     /// Samples since the last extreme one.
     private var usualRun = 0
+    /// Episodes of extremes, fading over `recurrenceMemory` samples.
+    private var recurrence = 0.0
     private var sameSideRun = 0
     private var recent = InlineArray<9, Double>(repeating: 0)
 
@@ -85,13 +94,16 @@ struct SeriesModel: Sendable {
 
         let isExtreme = judged < SeriesModel.logExtreme && !isWarmingUp
         if isExtreme && usualRun > SeriesModel.episodeGap { residuals.learnSize(statistics) }
+        recurrence -= recurrence / SeriesModel.recurrenceMemory
+        if isExtreme && usualRun > SeriesModel.episodeGap { recurrence += 1 }
+        let recurs = recurrence > SeriesModel.usualRecurrence
         usualRun = isExtreme ? 0 : usualRun + 1
         var lesson = predictor.lesson(of: value, after: prediction, floor: floor)
         lesson.statistics = statistics
         predictor.advance(past: value, floor: floor)
-        if let due = delayLine.add(lesson, isExtreme: isExtreme) {
+        if let due = delayLine.add(lesson, isExtreme: isExtreme && !recurs) {
             predictor.learn(due, spread: spread, floor: floor)
-            residuals.learn(due)
+            residuals.learn(due, isUsual: recurs)
         }
         if delayLine.takesNewNormal() { residuals.startAnew() }
         followShift(value, residual, &predictor)
@@ -101,7 +113,9 @@ struct SeriesModel: Sendable {
             logProbability: min(logResidual, logNovelty) + M_LN2,
             evidence: evidence + SeriesModel.surpriseWeight * max(0, surprise - SeriesModel.usualSurprise),
             surprise: surprise,
-            expected: (prediction.value - expectedWidth)...(prediction.value + expectedWidth), isWarmingUp: isWarmingUp)
+            expected: (prediction.value - expectedWidth)...(prediction.value + expectedWidth), isWarmingUp: isWarmingUp,
+            logLevel: min(judged + SeriesModel.logResidualCount, 0), logSeason: seasonCheck.logProbability ?? 0,
+            logRepeat: logRepeat, floor: floor, knowsSeason: seasonCheck.logProbability != nil)
     }
 
     /// Of what goes beyond a probability of 10^-3: prediction alone raises the score, not to its top.
@@ -111,11 +125,16 @@ struct SeriesModel: Sendable {
     /// Of the smallest of five probabilities (four of the residuals, one of repetitions): it is multiplied by their
     /// number.
     private static let logStatisticCount = log(5.0)
+    private static let logResidualCount = log(4.0)
     private static let largest = 1e30
     /// What is less probable is not learned like other samples.
     private static let logExtreme = log(1e-5)
     /// Extremes with fewer samples between them are one episode, of which one is learned.
     private static let episodeGap = 16
+    /// With more episodes than that in so many samples, extremes are what the series does, and are learned: a machine that
+    /// is switched on and off.
+    private static let usualRecurrence = 3.0
+    private static let recurrenceMemory = 500.0
 
     /// -ln p. Below p = 10^-6 no experience supports the extrapolation, and the score would soon round to 1; what is
     /// beyond counts by its logarithm only, so that scores keep their order.
@@ -162,6 +181,7 @@ extension SeriesModel: Snapshotting {
         try delayLine.exchange(&archive)
         try archive.exchange(&seen, in: 0...Int.max - 1)
         try archive.exchange(&usualRun, in: 0...Int.max - 1)
+        try archive.exchange(&recurrence, in: 0...SeriesModel.recurrenceMemory)
         try archive.exchange(&sameSideRun, in: -12...12)
         try archive.exchange(&recent)
     }

@@ -69,13 +69,14 @@ struct TailModel: Sendable {
         return threshold + scale * (shape > 0 ? expm1(shape * ratio) : 1 - (1 - 2 * shape * ratio).squareRoot()) / shape
     }
 
-    mutating func learn(_ x: Double) {
+    /// `isUsual`: large values are known to be what the statistic does, so they count in full.
+    mutating func learn(_ x: Double, isUsual: Bool = false) {
         seen = min(seen + 1, 2000)
         let isExcess = x > threshold
         // The step that a stochastic approximation of a quantile wants is 1 / (n density), and the density there is
         // tailProbability / scale.
         let step = scale / TailModel.tailProbability / (seen + 60)
-        let excess = min(x, quantile(1e-5)) - threshold
+        let excess = (isUsual ? x : min(x, quantile(1e-5))) - threshold
         threshold = max(threshold + step * ((isExcess ? 1 : 0) - TailModel.tailProbability), 1e-3 * priorScale)
         guard isExcess else { return }
         excesses[next] = Float(excess)

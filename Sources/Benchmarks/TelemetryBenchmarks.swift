@@ -39,6 +39,11 @@ struct TelemetryBenchmarks {
         bench.measure(
             "telemetry: parse and score, 200 bytes, 3 series", unit: "messages/s", count: large.count
         ) { for payload in large { scorer.score(payload) } }
+        var changes = 0
+        bench.measure(
+            "telemetry: parse, score and rules, 200 bytes", unit: "messages/s", count: large.count
+        ) { for payload in large { changes += scorer.judge(payload) } }
+        if changes > 0 { bench.note("\(changes) changes of alerts") }
     }
 
     func pipelines(_ bench: Bench) throws {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Alerts
+import Anomaly
 import Crypto
 import Inference
 import Streaming
@@ -13,6 +14,8 @@ extension StreamProcessor {
     package struct Resources: Sendable {
         package let configuration: Configuration
         let networks: [LoadedNetwork]
+        /// By name of the pipeline.
+        let seriesNetworks: [String: SeriesNetwork]
 
         /// Loads the models and tries everything out that can be wrong.
         ///
@@ -21,17 +24,42 @@ extension StreamProcessor {
             self.configuration = configuration
             var faults: [String] = []
             var networks: [LoadedNetwork] = []
-            for model in configuration.models {
+            let ofSeries = Resources.modelsOfSeries(configuration)
+            for model in configuration.models where !ofSeries.contains(model.name) {
                 do { networks.append(try LoadedNetwork(model)) } catch {
                     faults.append("models.\(model.name): \(error)")
                 }
             }
             self.networks = networks
+            var seriesNetworks: [String: SeriesNetwork] = [:]
+            for pipeline in configuration.pipelines {
+                guard case .anomaly(let section) = pipeline.work, let name = section.model,
+                    let model = configuration.models.first(where: { $0.name == name })
+                else { continue }
+                do {
+                    seriesNetworks[pipeline.name] = try SeriesNetwork(
+                        model, seriesCount: section.series?.count ?? 1, normalization: section.normalization)
+                } catch { faults.append("models.\(name): \(error)") }
+            }
+            self.seriesNetworks = seriesNetworks
             guard faults.isEmpty else { throw ResourceError(faults: faults) }
             for pipeline in configuration.pipelines {
                 do { try check(pipeline) } catch { faults.append("pipelines.\(pipeline.name): \(error)") }
             }
             guard faults.isEmpty else { throw ResourceError(faults: faults) }
+        }
+
+        /// Names of the models that take series and no frames.
+        private static func modelsOfSeries(_ configuration: Configuration) -> Set<String> {
+            var ofSeries: Set<String> = []
+            var ofFrames: Set<String> = []
+            for pipeline in configuration.pipelines {
+                switch pipeline.work {
+                case .anomaly(let section): if let name = section.model { ofSeries.insert(name) }
+                case .detect(let section): ofFrames.insert(section.model)
+                }
+            }
+            return ofSeries.subtracting(ofFrames)
         }
 
         private func check(_ pipeline: Configuration.PipelineSection) throws {
@@ -54,7 +82,7 @@ extension StreamProcessor {
             let settings = try source.reading.settings(
                 series: section.series, expected: section.series == nil ? namesInRules(pipeline) : [],
                 maximumBytes: source.maximumBytes)
-            return SampleReader(try TelemetryParser(settings))
+            return SampleReader(try TelemetryParser(settings), clockCapacity: section.seriesLimit)
         }
 
         /// The series that the rules of a pipeline speak of, each once.
@@ -102,15 +130,41 @@ extension StreamProcessor {
                 }
                 let stated = desk(try statedRules(pipeline), PipelineDesks.stated)
                 guard case .anomaly(let section) = pipeline.work else {
-                    return [stated, desk(AlertRules(), PipelineDesks.anomalies)]
+                    let others = [PipelineDesks.anomalies, PipelineDesks.together, PipelineDesks.silences]
+                    return [stated] + others.map { desk(AlertRules(), $0) }
                 }
                 let ruleNames = Set(pipeline.alerts.map(\.rule))
                 let declared = section.series.map { Set($0.map(\.name)) }
-                let anomalies = desk(.anomalies(severity: section.severity), PipelineDesks.anomalies) { name in
-                    !ruleNames.contains(name) && declared?.contains(name) ?? true
+                let detection = detection(of: pipeline, section)
+                @Sendable func hasSeries(_ name: String) -> Bool {
+                    declared?.contains(name) ?? !SeriesNames.reserved.contains(name)
                 }
-                return [stated, anomalies]
+                let anomalies = desk(
+                    detection.judgesEachSeries ? .anomalies(severity: section.severity) : AlertRules(),
+                    PipelineDesks.anomalies
+                ) { name in !ruleNames.contains(name) && hasSeries(name) }
+                let ofDevices = detection.deviceMethods
+                let together = desk(.together(ofDevices, severity: section.severity), PipelineDesks.together) { name in
+                    !ruleNames.contains(name) && ofDevices.contains { $0.rawValue == name }
+                }
+                let silences = desk(
+                    detection.watchesSilence ? .silences(severity: section.severity) : AlertRules(),
+                    PipelineDesks.silences
+                ) { name in
+                    let method = DetectionMethod.silence.rawValue
+                    let series = name.hasPrefix(method + ".") ? String(name.dropFirst(method.count + 1)) : nil
+                    return !ruleNames.contains(name) && (name == method || series.map(hasSeries) ?? false)
+                }
+                return [stated, anomalies, together, silences]
             }
+        }
+
+        private func detection(
+            of pipeline: Configuration.PipelineSection, _ section: Configuration.AnomalySection
+        ) -> DetectionSetup {
+            DetectionSetup(
+                budget: section.falseAlarms, methods: section.methods, network: seriesNetworks[pipeline.name],
+                seriesLimit: section.seriesLimit, declaredCount: section.series?.count)
         }
 
         private func header(
@@ -148,7 +202,7 @@ extension StreamProcessor {
         /// The lane of source `index`: what is done with its messages.
         func makeLane(
             _ index: Int, _ ingest: Ingest, workerCount: Int, results: ResultStage, topics: ResultTopics, hub: Hub,
-            keeper: SeriesKeeper? = nil
+            keeper: SeriesKeeper? = nil, silence: SilenceTimer? = nil
         ) -> Scheduler.Lane {
             let section = configuration.sources[index]
             let pipelines = configuration.pipelines.enumerated().filter { $0.element.from == section.name }
@@ -177,9 +231,9 @@ extension StreamProcessor {
                 lane.batchSize = TelemetryStage.batchSize
                 lane.openLimit = 8 * TelemetryStage.batchSize
                 let stage = TelemetryStage(
-                    lane: index, pipelines: telemetrySetups(pipelines, topics), counts: ingest.samples, results: results
-                )
+                    lane: index, pipelines: telemetrySetups(pipelines, topics), ingest: ingest, results: results)
                 keeper?.adopt(stage)
+                silence?.add(stage, of: ingest)
                 lane.process = { _, batch in
                     guard let scheduler = hub.scheduler else { return }
                     stage.process(batch, scheduler: scheduler)
@@ -203,24 +257,28 @@ extension StreamProcessor {
             }
         }
 
-        private func telemetrySetups(
+        func telemetrySetups(
             _ pipelines: [(offset: Int, element: Configuration.PipelineSection)], _ topics: ResultTopics
-        ) -> [TelemetryStage.PipelineSetup] {
+        ) -> [TelemetryPipeline.Setup] {
             pipelines.compactMap { index, pipeline in
                 // What can go wrong here went wrong in `init`.
                 guard case .anomaly(let section) = pipeline.work, let reader = try? makeReader(pipeline) else {
                     return nil
                 }
+                let network = seriesNetworks[pipeline.name]
                 // The detector's model is its kind and settings.
-                var text = "level-and-spread/1 \(section.falseAlarms)"
+                let isAutomatic = section.methods == [.auto]
+                let name = isAutomatic ? "level-and-spread" : section.methods.map(\.rawValue).joined(separator: "+")
+                var text = "\(name)/2 \(section.falseAlarms)"
+                if let network { text += " \(network.digest) \(section.normalization.rawValue)" }
                 let digest = text.withUTF8 { SHA256.hash(data: UnsafeRawBufferPointer($0)) }
-                return TelemetryStage.PipelineSetup(
+                return TelemetryPipeline.Setup(
                     index: index,
                     header: header(
-                        pipeline, model: "level-and-spread", digest: digest.withUnsafeBytes { hexadecimal($0) },
-                        topics: topics),
-                    reader: reader, budget: section.falseAlarms, publishesAll: section.publish == .all,
-                    rules: TelemetryStage.RuleNames(pipeline))
+                        pipeline, model: network?.modelName ?? name,
+                        digest: digest.withUnsafeBytes { hexadecimal($0) }, topics: topics),
+                    reader: reader, detection: detection(of: pipeline, section),
+                    publishesAll: section.publish == .all, rules: TelemetryPipeline.RuleNames(pipeline))
             }
         }
     }

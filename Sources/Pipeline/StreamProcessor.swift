@@ -27,6 +27,7 @@ package final class StreamProcessor: Sendable {
     private let store: StateStore?
     private let keeper: SeriesKeeper?
     private let sweep: AlertSweep?
+    private let silence = SilenceTimer()
 
     /// - Parameters:
     ///   - workers: messages that are worked on side by side; one per core is right.
@@ -94,7 +95,7 @@ package final class StreamProcessor: Sendable {
             lanes.append(
                 resources.makeLane(
                     index, ingest, workerCount: workerCount, results: results, topics: topics, hub: hub,
-                    keeper: keeper))
+                    keeper: keeper, silence: silence))
         }
         let scheduler = Scheduler(lanes: lanes, workers: workers)
         hub.attach(scheduler)
@@ -108,6 +109,7 @@ package final class StreamProcessor: Sendable {
                 subscriptions: section.topics.map { .init(filter: $0, qos: section.qos, share: section.share) },
                 window: section.qos == .atLeastOnce ? section.window : nil)
             let connection = try broker.makeConnection(options, onMessage: { ingest.receive($0) }) { event in
+                ingest.link.handle(event)
                 StreamProcessor.log(event, connection: section.name, logger)
             }
             ingest.attach(connection, scheduler)
@@ -115,7 +117,7 @@ package final class StreamProcessor: Sendable {
         }
         reporter = Reporter(
             node: configuration.node, topic: topics.report, every: configuration.results.reportEvery, started: started,
-            ingests: ingests, publisher: publisher, health: health, alerts: alertCounts)
+            ingests: ingests, publisher: publisher, health: health, alerts: alertCounts, logger: logger)
     }
 
     /// Connects and begins to work. Results can be published before the first message comes in.
@@ -132,6 +134,7 @@ package final class StreamProcessor: Sendable {
         reporter.start()
         keeper?.start()
         sweep?.start()
+        silence.start()
     }
 
     /// The counters now. In-flight messages are those between receipt and outcome.
@@ -143,6 +146,7 @@ package final class StreamProcessor: Sendable {
         let deadline = Instant.now.monotonicNanoseconds + limit.wholeNanoseconds
         reporter.stop()
         sweep?.stop()
+        silence.stop()
         for connection in connections { connection.pause() }
         while inFlight > 0, Instant.now.monotonicNanoseconds < deadline { Thread.sleep(forTimeInterval: 0.005) }
         // Connections first: what is shed from here on must not be acknowledged, so that the broker sends it again.

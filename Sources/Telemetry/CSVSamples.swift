@@ -117,7 +117,7 @@ struct CSVSamples: Sendable {
     ) -> Int? {
         let bytes = name.map { Array($0) } ?? Array(String(column).utf8)
         if let place = bytes.withUnsafeBufferPointer({ found.find($0, scope: 0) }) { return seriesOfFound[place] }
-        guard let series = names.number(of: SeriesNames.escaped(bytes)) else { return nil }
+        guard let series = names.number(of: SeriesNames.distinct(SeriesNames.escaped(bytes))) else { return nil }
         _ = bytes.withUnsafeBufferPointer { found.add($0, scope: 0) }
         seriesOfFound.append(series)
         return series

@@ -81,6 +81,9 @@ package struct TelemetryParser: Sendable {
     package let settings: Settings
     /// Names of the series, by `Sample.series`. Grows as series are found.
     package var names: [String] { seriesNames.names }
+    /// The number of a name, which is given one if it has none yet; nil if there are too many.
+    package mutating func number(of name: String) -> Int? { seriesNames.number(of: name) }
+
     /// Of the last message.
     package var faults: [SampleFault] { sink.faults }
     /// Edge nodes that are to send their births again, since the last message.

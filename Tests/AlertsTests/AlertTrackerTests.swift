@@ -118,6 +118,30 @@ import Testing
         #expect(bench.story == ["opened 10.0", "closed 10.0"])
     }
 
+    /// What a broker has kept makes a key known and says what the state is, but nothing came.
+    @Test func whatIsNotFreshIsNoData() {
+        var bench = Bench(
+            AlertRule(id: "gone", condition: .noData(series: nil, after: .seconds(10)), clearDelay: .zero), above())
+        bench.tracker.observe(sample(11), isFresh: false, key: "a", at: moment(0), into: &bench.changes)
+        #expect(bench.changes.map { "\($0.rule) \($0.kind)" } == ["1 opened"])
+        bench.tick(from: 1, to: 8)
+        bench.tracker.observe(sample(11), isFresh: false, key: "a", at: moment(8), into: &bench.changes)
+        bench.tick(from: 9, to: 11)
+        #expect(bench.changes.map { "\($0.rule) \($0.kind)" } == ["1 opened", "0 opened"])
+        bench.observe(sample(11), at: 12)
+        #expect(bench.changes.last?.kind == .closed)
+    }
+
+    @Test func silenceBeginsWithTheLastData() {
+        var bench = Bench(AlertRule(id: "quiet", condition: .tooSilent, clearDelay: .zero))
+        bench.observe(.silence(seconds: 0, isTooLong: false), at: 1)
+        #expect(bench.tracker.keyCount == 0)
+        bench.observe(.silence(seconds: 30, isTooLong: true), at: 50)
+        bench.observe(.silence(seconds: 0, isTooLong: false), at: 70)
+        #expect(bench.story == ["opened 50.0", "closed 70.0"])
+        #expect(bench.changes.first?.alert.since == moment(20))
+    }
+
     /// Every alert opens before it closes, at most once at a time, and the counts agree, whatever comes.
     @Test(arguments: 1...10)
     func changesAreConsistentForRandomFacts(seed: Int) {

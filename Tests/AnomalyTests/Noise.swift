@@ -5,12 +5,16 @@ import Foundation
 /// Series without faults, of many distributions.
 enum Noise: CaseIterable {
     case gaussian, laplace, student3, uniform, autoregressive, quantized, randomWalk, logNormal, poisson
+    /// Of a volatility that clusters (T. Bollerslev, 1986).
+    case garch
+    /// Nothing, and now and then a pulse.
+    case pulses
     /// A day has 288 samples.
     case season
 
     func series(count: Int, seed: UInt64) -> [Double] {
         var random = Random(state: seed &* 0x2545_F491_4F6C_DD1D)
-        var last = 0.0
+        var (last, variance) = (0.0, 1.0)
         return (0..<count).map { index in
             switch self {
             case .gaussian: return 100 + 3 * random.gaussian()
@@ -34,6 +38,11 @@ enum Noise: CaseIterable {
                     sum += mass
                 }
                 return value
+            case .garch:
+                variance = 0.05 + 0.15 * last * last + 0.8 * variance
+                last = variance.squareRoot() * random.gaussian()
+                return last
+            case .pulses: return random.uniform() < 0.03 ? 20 * random.uniform() : 0
             case .season: return 5 * sin(2 * .pi * Double(index) / 288) + random.gaussian()
             case .randomWalk:
                 last += random.gaussian()

@@ -37,6 +37,24 @@ import Testing
         #expect(onsets <= 4, "\(onsets) alarms in 15 days")
     }
 
+    /// Work from Monday to Friday: a day of rest that comes every week is usual, one that does not is not.
+    @Test func aDayOfRestIsUsualOnItsDayOfTheWeek() throws {
+        let days = 56
+        let strike = 50
+        var detector = SeriesDetector(budget: try FalseAlarmBudget("1/week"), methods: [.seasonal])
+        var random = Random(state: 8)
+        var highest = Array(repeating: 0.0, count: days)
+        for index in 0..<days * SeasonTests.day {
+            let day = index / SeasonTests.day
+            let isRest = day % 7 >= 5 || day == strike
+            let value = Course.square.value(isRest ? 0 : index) + 0.5 * random.gaussian()
+            highest[day] = max(highest[day], detector.score(value, at: Int64(index) * SeasonTests.interval).score)
+        }
+        // From the fifth week on, weekends are known.
+        let weekends = (28..<days).filter { $0 % 7 >= 5 }.map { highest[$0] }
+        #expect(strike % 7 < 5 && highest[strike] > weekends.max() ?? 1, "\(highest[strike]), \(weekends)")
+    }
+
     @Test(arguments: [Course.square, .wave])
     func aDayThatIsMissingIsNews(course: Course) throws {
         var random = Random(state: 4)

@@ -51,6 +51,7 @@ struct Document: Decodable, Sendable {
     var sources: [Counters]?
     var severity: String?
     var event: String?
+    var reason: String?
     var alert: String?
     var since: Date?
     var openedAt: Date?

@@ -86,7 +86,7 @@ struct FormatFlowTests {
         #expect(plant.messages.first?.topic == "spBv1.0/g/NCMD/n")
         #expect(bench.books().processed == 4)
         let samples = try #require(bench.processor.report.sources.first?.samples)
-        #expect(samples.counts.accepted == 3 && samples.counts.noted == [.sequenceGap: 1] && samples.seriesCount == 1)
+        #expect(samples.counts.accepted == 3 && samples.counts.noted == [.sequenceGap: 1] && samples.series.known == 1)
     }
 
     @Test func valuesAreCountedByReason() async throws {

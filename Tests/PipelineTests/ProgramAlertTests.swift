@@ -116,6 +116,10 @@ import Testing
         program = try next.startProgram()
         let cleared = try bench.connect(id: "cleared")
         #expect(await eventually { cleared.messages.contains { $0.topic.hasSuffix("/warm") && $0.payload.count == 0 } })
+        // Who waits for its closing hears of it, and why.
+        #expect(await eventually { cleared.events("health/a/warm").contains { $0.event == "closed" } })
+        let closed = try #require(cleared.events("health/a/warm").last)
+        #expect(closed.reason == "rule_removed" && closed.state == "closed" && closed.closedAt != nil)
         cleared.stop()
         let later = try bench.connect(id: "later")
         #expect(await eventually { later.messages.contains { $0.topic == "brokerside/gate/alerts/health/a/hot" } })

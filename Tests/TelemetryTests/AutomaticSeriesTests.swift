@@ -80,6 +80,18 @@ struct AutomaticSeriesTests {
         #expect(Set(names) == ["a~3b.c~4", "x~501", "a_b.c_", "~6", "~0"])
     }
 
+    /// Brokers refuse control characters and code points that are no characters; some levels mean something else.
+    @Test func namesAreTopicsThatBrokersTake() throws {
+        var parser = try TelemetryParser.make(.json)
+        let text =
+            #"{"nul\u0000":1,"c\u0085":2,"n\uFDD0\uD83F\uDFFE":3,"events":4,"silence":{"":5},"silence.x":6}"#
+        #expect(
+            parser.read(text).names == [
+                "nul~500", "c~585", "n~800fdd0~801fffe", "~7events", "silence.~6", "silence~2x",
+            ])
+        #expect(parser.read(#"{"events":4,"network":1}"#).values == ["~7events": 4, "~7network": 1])
+    }
+
     @Test func nothingIsRememberedOfWhatIsNoSeries() throws {
         var scanner = JSONScanner([], grows: true)
         for number in 0..<1000 {

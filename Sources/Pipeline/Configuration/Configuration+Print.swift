@@ -202,6 +202,12 @@ private struct YAMLText {
             } else {
                 text.line("series", raw: "auto")
             }
+            text.line("method", raw: "[\(anomaly.methods.map(\.rawValue).joined(separator: ", "))]")
+            if let model = anomaly.model {
+                text.line("model", model)
+                text.line("normalize", raw: anomaly.normalization.rawValue)
+            }
+            text.line("series_limit", raw: "\(anomaly.seriesLimit)")
             text.line("false_alarms", anomaly.falseAlarms.text)
             text.line("publish", raw: anomaly.publish.rawValue)
             text.line("severity", raw: anomaly.severity.rawValue)

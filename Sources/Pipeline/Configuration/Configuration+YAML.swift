@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Alerts
-import Anomaly
 import Foundation
 import Streaming
-import Telemetry
 import Tensors
 import Yams
 
@@ -93,24 +91,8 @@ private struct ConfigurationParser {
     private mutating func named<Section>(
         _ place: Place?, _ parse: (inout ConfigurationParser, String, Place) -> Section?
     ) -> [Section] {
-        guard let place, let entries = reader.entries(place) else { return [] }
-        return entries.compactMap { entry in
-            guard ConfigurationParser.isName(entry.key) else {
-                reader.fault(
-                    at: entry.keyNode, path: entry.place.path,
-                    "a name is 1 to 64 letters, digits, '-', '_' or '.'")
-                return nil
-            }
-            return parse(&self, entry.key, entry.place)
-        }
-    }
-
-    private static func isName(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
-                    || [45, 46, 95].contains($0)
-            }
+        guard let place else { return [] }
+        return reader.namedEntries(place).compactMap { parse(&self, $0.name, $0.place) }
     }
 
     private mutating func nodeName(_ place: Place?) -> String {
@@ -118,7 +100,7 @@ private struct ConfigurationParser {
             return ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "node"
         }
         guard let name = reader.string(place) else { return "" }
-        if !ConfigurationParser.isName(name) {
+        if !ConfigurationReader.isName(name) {
             reader.fault(place, "a name is 1 to 64 letters, digits, '-', '_' or '.'")
         }
         return name
@@ -279,7 +261,9 @@ private struct ConfigurationParser {
             work = detect(place, models: models).map { .detect($0) }
             if let source, source.kind != .frames { reader.fault(place, "'\(source.name)' is not a source of frames") }
         case (nil, let place?):
-            work = anomaly(place, format: source?.reading.format ?? .json).map { .anomaly($0) }
+            var sections = AnomalySections(reader: reader, models: models, format: source?.reading.format ?? .json)
+            work = sections.section(place).map { .anomaly($0) }
+            reader = sections.reader
             if let source, source.kind != .telemetry {
                 reader.fault(place, "'\(source.name)' is not a source of telemetry")
             }
@@ -308,43 +292,6 @@ private struct ConfigurationParser {
         if let value = reader.number(fields["overlap"], in: 0...1) { section.overlap = Float(value) }
         if let classes = reader.strings(fields["classes"]) { section.classes = classes }
         if let value = reader.integer(fields["maximum"], in: 1...1000) { section.maximum = value }
-        return section
-    }
-
-    private mutating func anomaly(
-        _ place: Place, format: PayloadFormat
-    ) -> Configuration.AnomalySection? {
-        guard let fields = reader.fields(place, known: ["series", "false_alarms", "publish", "severity"]) else {
-            return nil
-        }
-        var section = Configuration.AnomalySection(series: nil)
-        if let seriesPlace = fields["series"] {
-            if case .scalar(let scalar) = seriesPlace.node {
-                if scalar.string != "auto" {
-                    reader.fault(seriesPlace, "expected 'auto' or a mapping of names to JSON Pointers")
-                }
-            } else {
-                section.series = named(seriesPlace) { parser, name, place in
-                    var reading = ReadingSections(reader: parser.reader)
-                    defer { parser.reader = reading.reader }
-                    return reading.series(place, format).map { .init(name: name, pointer: $0) }
-                }
-                if format == .number, section.series?.count ?? 0 > 1 {
-                    reader.fault(seriesPlace, "format number has one series")
-                }
-                if section.series?.isEmpty == true, !hasFault(in: seriesPlace.path) {
-                    reader.fault(seriesPlace, "at least one series is needed")
-                }
-            }
-        }
-        if format == .number, section.series == nil { section.series = [.init(name: "value", pointer: "")] }
-        if let place = fields["false_alarms"], let text = reader.string(place) {
-            do { section.falseAlarms = try FalseAlarmBudget(text) } catch { reader.fault(place, "\(error)") }
-        }
-        if let publish = reader.choice(fields["publish"], Configuration.AnomalySection.Publish.self) {
-            section.publish = publish
-        }
-        if let severity = reader.choice(fields["severity"], Severity.self) { section.severity = severity }
         return section
     }
 
@@ -399,7 +346,7 @@ private struct ConfigurationParser {
     // MARK: Small things
 
     private func hasFault(in path: String) -> Bool {
-        reader.faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
+        reader.hasFault(in: path)
     }
 
     private mutating func file(_ place: Place) -> String? {

@@ -83,7 +83,7 @@ package struct Configuration: Sendable, Equatable {
             self.kind = kind
             self.qos = qos
             overload = qos == .atLeastOnce ? .block : kind == .frames ? .latest : .dropOldest
-            queue = kind == .frames ? 64 : 4096
+            queue = kind == .frames ? 64 : 16384
             maxAge = qos == .atMostOnce && kind == .frames ? .seconds(5) : nil
             window = kind == .frames ? 16 : 256
             maximumBytes = kind == .frames ? 16 << 20 : 1 << 20
@@ -157,6 +157,17 @@ package struct Configuration: Sendable, Equatable {
         package var falseAlarms = FalseAlarmBudget(count: 1, per: .seconds(86400))
         package var publish = Publish.all
         package var severity = Severity.warning
+        /// What is looked for, in the order of `DetectionMethod`: those of one series, or `network`; `multivariate`;
+        /// `silence`.
+        package var methods: [DetectionMethod] = [.auto]
+        /// Name of the model, with the method `network`.
+        package var model: String?
+        /// Which numbers the network sees.
+        package var normalization = WindowForm.Normalization.series
+        /// Series of all devices together that are remembered.
+        package var seriesLimit = AnomalySection.defaultSeriesLimit
+
+        package static let defaultSeriesLimit = 100_000
 
         package enum Publish: String, Sendable, CaseIterable {
             /// A score message for each telemetry message.

@@ -50,6 +50,27 @@ struct ConfigurationReader {
         return result
     }
 
+    /// The entries of a section whose names become levels of topics; others are faults.
+    mutating func namedEntries(_ place: Place) -> [(name: String, place: Place)] {
+        (entries(place) ?? []).compactMap { entry in
+            if ConfigurationReader.isName(entry.key) { return (entry.key, entry.place) }
+            fault(at: entry.keyNode, path: entry.place.path, "a name is 1 to 64 letters, digits, '-', '_' or '.'")
+            return nil
+        }
+    }
+
+    static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || [45, 46, 95].contains($0)
+            }
+    }
+
+    func hasFault(in path: String) -> Bool {
+        faults.contains { $0.path == path || $0.path.hasPrefix(path + ".") }
+    }
+
     /// A mapping whose keys are all known; unknown keys are faults and left out.
     mutating func fields(_ place: Place, known: [String]) -> Fields? {
         guard let entries = entries(place) else { return nil }

@@ -109,7 +109,8 @@ final class FrameStage: Sendable {
                 document: FrameStage.document(frame, pipeline, identity, capturedAt, found),
                 facts: [
                     AlertDesk.Observation(
-                        desk: PipelineDesks.stated, fact: .detections(found.classes), result: identity.id)
+                        desk: PipelineDesks.stated, fact: .detections(found.classes),
+                        isFresh: !delivery.message.retained || capturedAt != nil, result: identity.id)
                 ])
         }
         let results = self.results

@@ -13,6 +13,7 @@ package final class Ingest: Sendable {
     package let ledger = Ledger()
     /// Of a source of telemetry.
     package let samples = SampleLedger()
+    let link = SourceLink()
     private let lane: Int
     private let ownTopics: String
     private let links = Mutex<Links?>(nil)

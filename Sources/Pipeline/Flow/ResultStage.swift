@@ -83,6 +83,19 @@ final class ResultStage: @unchecked Sendable {
         if count == 0 { delivery.finish(.processed) }
     }
 
+    /// Alerts that follow from what no message brought. From any thread.
+    func tell(_ findings: [SourceFinding], at now: Instant) {
+        queue.async { [self] in
+            var change = StateChange()
+            for finding in findings {
+                board.observe(
+                    finding.observation, pipeline: finding.pipeline, key: finding.key, topic: finding.topic, at: now,
+                    into: &change)
+            }
+            board.send(change)
+        }
+    }
+
     /// Goes on with alerts that another run has left on the bus; `done` is called on the stage's queue.
     func adopt(_ messages: [Message], done: @escaping @Sendable (_ adopted: Int, _ cleared: Int) -> Void) {
         queue.async { [self] in

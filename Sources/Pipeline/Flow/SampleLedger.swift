@@ -7,15 +7,28 @@ import Telemetry
 package final class SampleLedger: Sendable {
     private struct State {
         var counts = SampleCounts()
-        var evicted: [Int: Int] = [:]
-        var series: [Int: Int] = [:]
+        var series: [Int: SeriesCounts] = [:]
+    }
+
+    /// Of one pipeline.
+    package struct SeriesCounts: Sendable, Equatable {
+        /// Series that are remembered.
+        package var known = 0
+        /// Those that were forgotten for others.
+        package var evicted = 0
+        /// Those, and devices, of which the budget of false alarms cannot be held now.
+        package var overBudget = 0
+
+        package init(known: Int = 0, evicted: Int = 0, overBudget: Int = 0) {
+            self.known = known
+            self.evicted = evicted
+            self.overBudget = overBudget
+        }
     }
 
     package struct Balance: Sendable {
         package var counts = SampleCounts()
-        /// Series that are remembered, and those that were forgotten for others.
-        package var seriesCount = 0
-        package var evictedCount = 0
+        package var series = SeriesCounts()
     }
 
     private let state = Mutex(State())
@@ -24,18 +37,21 @@ package final class SampleLedger: Sendable {
 
     package var snapshot: Balance {
         state.withLock { state in
-            Balance(
-                counts: state.counts, seriesCount: state.series.values.reduce(0, +),
-                evictedCount: state.evicted.values.reduce(0, +))
+            var balance = Balance(counts: state.counts)
+            for counts in state.series.values {
+                balance.series.known += counts.known
+                balance.series.evicted += counts.evicted
+                balance.series.overBudget += counts.overBudget
+            }
+            return balance
         }
     }
 
     /// Adds what happened in a batch of messages of a pipeline.
-    func add(_ counts: SampleCounts, pipeline: Int, seriesCount: Int, evictedCount: Int) {
+    func add(_ counts: SampleCounts, pipeline: Int, _ series: SeriesCounts) {
         state.withLock { state in
             state.counts.merge(counts)
-            state.series[pipeline] = seriesCount
-            state.evicted[pipeline] = evictedCount
+            state.series[pipeline] = series
         }
     }
 }

@@ -7,9 +7,6 @@ import Telemetry
 ///
 /// Nothing is allocated once the working memory has grown; see `TelemetryParser`.
 struct SampleReader: Sendable {
-    /// Series of all devices of which the last time is remembered, for sources that tell time.
-    static let clockCapacity = 20_000
-
     /// Whether something was wrong with a part of the last message.
     private(set) var hasFaults = false
     private var parser: TelemetryParser
@@ -17,15 +14,25 @@ struct SampleReader: Sendable {
     private var counts = SampleCounts()
     private let isAutomatic: Bool
 
-    init(_ parser: TelemetryParser) {
+    /// - Parameter clockCapacity: series of all devices of which the last time is remembered, for sources that tell time.
+    init(_ parser: TelemetryParser, clockCapacity: Int) {
         self.parser = parser
         isAutomatic = parser.settings.series == nil
         let tellsTime = parser.settings.timestamp != nil || parser.settings.format.hasOwnTime
-        clocks = tellsTime ? SeriesClocks(capacity: SampleReader.clockCapacity) : nil
+        clocks = tellsTime ? SeriesClocks(capacity: clockCapacity) : nil
     }
 
     /// Names of the series, by `Sample.series`. Grows as series are found.
     var names: [String] { parser.names }
+
+    /// The number of a series of that name, found or not; nil if there are too many.
+    mutating func number(of name: String) -> Int? { parser.number(of: name) }
+
+    /// A sample that was read is left out after all.
+    mutating func refuse(_ reason: TelemetryFault) {
+        counts.add(reason)
+        counts.accepted -= 1
+    }
 
     /// Edge nodes that are to send their births again, since the last message.
     var rebirths: [SparkplugNode] { parser.rebirths }

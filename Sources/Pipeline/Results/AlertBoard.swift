@@ -242,6 +242,7 @@ final class AlertBoard {
                 desks[pipeline][desk].expect(row, at: now)
             }
         }
+        var orphaned: Set<String> = []
         for var row in state.alerts {
             guard let stored = row.state else { continue }
             if let (pipeline, desk) = place(row.pipeline, row.desk), desks[pipeline][desk].restore(stored, at: now) {
@@ -249,12 +250,24 @@ final class AlertBoard {
             }
             row.state = nil
             change.alerts.append(row)
+            guard stored.isOpen else { continue }
+            let (topic, output) = closing(row, stored, at: now)
+            change.outputs.append(output)
+            orphaned.insert(topic)
         }
-        let stale = state.retained.filter { topic in !desks.joined().contains { $0.stands(behind: topic) } }
-            .map(\.topic)
+        let stale = state.retained.filter { topic in
+            orphaned.contains(topic.topic) || !desks.joined().contains { $0.stands(behind: topic) }
+        }.map(\.topic)
         let cleared = Set(stale)
         apply(state.silences.filter { $0.until > now.unixNanoseconds }, into: &change)
-        store.commit(change)
+        let outputs = change.outputs
+        store.commit(change) { [outlet] sequences in
+            outlet.send(
+                outputs.enumerated().map { index, output in
+                    AlertOutlet.Item(
+                        output: output, sequence: sequences.indices.contains(index) ? sequences[index] : nil)
+                })
+        }
         outlet.send(
             state.unsent.filter { !cleared.contains($0.output.document.topic) }.map {
                 AlertOutlet.Item(output: $0.output, sequence: $0.sequence)
@@ -283,11 +296,36 @@ final class AlertBoard {
                     collect(pipeline, index, into: &change)
                 }
             }
-            if !stands { stale.append(message.topic) }
+            if !stands {
+                stale.append(message.topic)
+                if alert.isOpen { change.outputs.append(closing(alert, on: message.topic, at: now)) }
+            }
         }
         send(change)
         clear(stale)
         return (adopted, stale.count)
+    }
+
+    /// The event that ends an open alert of an earlier run which the configuration has no place for, and its topic.
+    private func closing(
+        _ row: StoredAlertRow, _ stored: StoredAlert, at now: Instant
+    ) -> (topic: String, output: AlertOutput) {
+        let rule = row.series ?? row.rule
+        let topic = topics.alert(pipeline: row.pipeline, key: row.key, rule: rule)
+        let document = AlertDocument(
+            node: node, pipeline: row.pipeline, rule: rule, topic: stored.origin, key: row.key, series: nil,
+            subject: .unknown())
+        let alert = stored.alert.rebased(to: Moment(now))
+        return (topic, document.closing(alert, key: row.key, at: Moment(now), on: topic))
+    }
+
+    private func closing(_ retained: RetainedAlert, on topic: String, at now: Instant) -> AlertOutput {
+        let condition = retained.condition.isEmpty ? AlertSubject.unknown() : .unknown(retained.condition)
+        let document = AlertDocument(
+            node: node, pipeline: retained.pipeline, rule: retained.rule, topic: retained.topic, key: retained.key,
+            series: nil, subject: condition)
+        let alert = retained.alert.rebased(to: Moment(now))
+        return document.closing(alert, key: retained.key, at: Moment(now), on: topic)
     }
 
     /// Takes retained alerts away that nothing stands behind any more.

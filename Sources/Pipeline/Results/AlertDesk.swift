@@ -12,18 +12,22 @@ package struct AlertDesk {
     package struct Observation: Sendable {
         package var desk: Int
         package var fact: Fact
+        /// See `AlertTracker.observe`.
+        package var isFresh: Bool
         /// Name of the series, where `rules` apply to each series by itself.
         package var series: String?
         /// Id of the result that the fact stands in.
-        package var result: String
+        package var result: String?
         /// The last values of the series, where only some of its facts are handed in.
         package var history: [TimedValue]?
 
         package init(
-            desk: Int = 0, fact: Fact, series: String? = nil, result: String, history: [TimedValue]? = nil
+            desk: Int = 0, fact: Fact, isFresh: Bool = true, series: String? = nil, result: String?,
+            history: [TimedValue]? = nil
         ) {
             self.desk = desk
             self.fact = fact
+            self.isFresh = isFresh
             self.series = series
             self.result = result
             self.history = history
@@ -73,7 +77,8 @@ package struct AlertDesk {
         changes.removeAll(keepingCapacity: true)
         let key = observation.series.map { sourceKey + "\0" + $0 } ?? sourceKey
         tracker.observe(
-            observation.fact, key: key, origin: topic, at: Moment(now), evidence: observation.result,
+            observation.fact, isFresh: observation.isFresh, key: key, origin: topic, at: Moment(now),
+            evidence: observation.result,
             history: observation.history, into: &changes)
         return outputs()
     }
@@ -114,7 +119,7 @@ package struct AlertDesk {
         let (sourceKey, series) = AlertDesk.parts(of: key)
         return AlertDocument(
             node: node, pipeline: pipeline, rule: series ?? tracker.rules[rule].id, topic: topic, key: sourceKey,
-            series: series, subject: subjects[rule])
+            series: series.flatMap { subjects[rule].series(ofRule: $0) }, subject: subjects[rule])
     }
 
     static func parts(of key: String) -> (source: String, series: String?) {

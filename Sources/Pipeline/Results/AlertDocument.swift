@@ -31,6 +31,11 @@ struct AlertDocument {
     /// Where the rule exists once for each series.
     var series: String?
     var subject: AlertSubject
+    /// Of a closing event: why, if not because the condition is over.
+    var reason: Reason?
+
+    /// Raw values are published.
+    enum Reason: String { case ruleRemoved = "rule_removed" }
 
     /// The same from the opening of an alert to its closing, over restarts too. Of the milliseconds that are published.
     func identity(_ alert: Alert) -> String {
@@ -51,6 +56,7 @@ struct AlertDocument {
                 json.field("id", AlertDocument.digest([id, event.rawValue, String(change.at.unix)]))
                 json.field("alert", id)
                 json.field("event", event.rawValue)
+                if let reason { json.field("reason", reason.rawValue) }
             } else {
                 json.field("id", id)
             }
@@ -81,12 +87,25 @@ struct AlertDocument {
             if let until = alert.silencedUntil { json.field("silenced_until", time: until) }
             json.key("flapping")
             json.value(alert.isFlapping)
-            json.field("condition", series.map { "\($0) \(subject.condition)" } ?? subject.condition)
+            let link = subject.method == nil ? " " : ": "
+            json.field("condition", series.map { "\($0)\(link)\(subject.condition)" } ?? subject.condition)
             json.key("explanation")
             json.object { explain(change, &$0) }
             if let evidence = alert.evidence { json.field("result", evidence) }
         }
         return ResultDocument(topic: destination, bytes: json.bytes, publishedAtOffset: offset)
+    }
+
+    /// The event that closes an alert of which the configuration knows nothing any more.
+    func closing(_ alert: Alert, key: String, at now: Moment, on alertTopic: String) -> AlertOutput {
+        var document = self
+        document.reason = .ruleRemoved
+        var closed = alert
+        closed.closedAt = now
+        let change = AlertChange(
+            kind: .closed, rule: 0, key: key, origin: topic, alert: closed, at: now, leaves: [], samples: [])
+        return AlertOutput(
+            document: document.document(change, event: .closed, to: alertTopic + "/events"), isRetained: false)
     }
 
     private func explain(_ change: AlertChange, _ json: inout JSONWriter) {
@@ -99,7 +118,8 @@ struct AlertDocument {
             let last = change.samples.last?.value
             write(
                 subject.leaves[place], value: leaf?.value ?? alert.value, last: last,
-                expected: leaf?.expected ?? alert.expected, score: isOver ? leaf?.score : alert.score, &json)
+                expected: leaf?.expected ?? alert.expected, score: isOver ? leaf?.score : alert.score,
+                series: isOver ? leaf?.series : alert.series, &json)
             if subject.leaves[place].kind != .silence {
                 json.field("peak", alert.peak)
                 json.key("samples")
@@ -123,19 +143,22 @@ struct AlertDocument {
                     if state.verdict == .unknown { json.null() } else { json.value(state.verdict == .raised) }
                     if state.verdict != .unknown {
                         write(
-                            leaf, value: state.value, last: nil, expected: state.expected, score: state.score, &json)
+                            leaf, value: state.value, last: nil, expected: state.expected, score: state.score,
+                            series: nil, &json)
                     }
                 }
             }
         }
     }
 
-    /// - Parameter last: of a change, the value that it led to.
+    /// - Parameters:
+    ///   - last: of a change, the value that it led to.
+    ///   - found: of several series judged together, the one that the value is of.
     private func write(
         _ leaf: AlertSubject.Leaf, value: Double, last: Double?, expected: ClosedRange<Double>?, score: Double?,
-        _ json: inout JSONWriter
+        series found: String?, _ json: inout JSONWriter
     ) {
-        if let name = series ?? leaf.series { json.field("series", name) }
+        if let name = found ?? series ?? leaf.series { json.field("series", name) }
         switch leaf.kind {
         case .value:
             json.field("value", value)

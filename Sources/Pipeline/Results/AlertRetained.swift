@@ -10,6 +10,8 @@ struct RetainedAlert {
     var pipeline: String
     var rule: String
     var topic: String
+    var key: String
+    var condition: String
     var isOpen: Bool
     var alert: Alert
 
@@ -25,6 +27,8 @@ struct RetainedAlert {
         self.pipeline = pipeline
         self.rule = rule
         self.topic = topic
+        key = source["key"] as? String ?? ""
+        condition = object["condition"] as? String ?? ""
         isOpen = state == Alert.State.open.rawValue || state == Alert.State.acknowledged.rawValue
         let explanation = object["explanation"] as? [String: Any] ?? [:]
         func number(_ name: String) -> Double? { (explanation[name] as? NSNumber)?.doubleValue }
@@ -37,6 +41,7 @@ struct RetainedAlert {
         alert.openedAt = moment("opened_at", in: object) ?? alert.since
         alert.peak = number("peak") ?? value
         alert.score = number("score")
+        alert.series = explanation["series"] as? String
         alert.evidence = object["result"] as? String
         if let acknowledged = object["acknowledged"] as? [String: Any], let at = moment("at", in: acknowledged) {
             alert.acknowledgement = Alert.Acknowledgement(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Alerts
+import Anomaly
 
 /// Rules as the configuration states them, in the numbers that conditions work with and in the words of explanations.
 struct AlertRules {
@@ -28,6 +29,36 @@ struct AlertRules {
                 severity: severity)
         ]
         rules.subjects = [AlertSubject(condition: "is unusual", leaves: [.init(words: "is unusual", kind: .value)])]
+        return rules
+    }
+
+    /// The rules of a device: of each method that judges its series together, by its place in `PipelineDesks.together`.
+    static func together(_ methods: Set<DetectionMethod>, severity: Severity) -> AlertRules {
+        var rules = AlertRules()
+        let words: [(DetectionMethod, String)] = [
+            (.multivariate, "the series together are unusual"), (.network, "unusual for the network"),
+        ]
+        for (position, (method, words)) in words.enumerated() where methods.contains(method) {
+            rules.rules.append(
+                AlertRule(
+                    id: method.rawValue, condition: .anomaly(series: position), clearDelay: .seconds(5),
+                    staleAfter: .seconds(300), severity: severity))
+            rules.subjects.append(AlertSubject(condition: words, leaves: [.init(words: words, kind: .value)]))
+        }
+        return rules
+    }
+
+    /// The rule that each device, and each series of one, has: that it is not silent for longer than it ever is.
+    static func silences(severity: Severity) -> AlertRules {
+        var rules = AlertRules()
+        let words = "nothing came for longer than usual"
+        rules.rules = [
+            // No series has such a name.
+            AlertRule(id: "~silence", condition: .tooSilent, clearDelay: .zero, severity: severity)
+        ]
+        var subject = AlertSubject(condition: words, leaves: [.init(words: words, kind: .silence)])
+        subject.method = DetectionMethod.silence.rawValue
+        rules.subjects = [subject]
         return rules
     }
 
@@ -96,6 +127,9 @@ package struct AlertSubject: Sendable {
     package var condition: String
     /// The leaves of the condition, in their order.
     package var leaves: [Leaf]
+    /// Where a rule exists once for each device and each of its series: the name of the rule of a device, and the first part
+    /// of those of its series, before a dot.
+    package var method: String?
 
     package struct Leaf: Sendable {
         package enum Kind: Sendable { case value, change, silence, count }
@@ -109,6 +143,17 @@ package struct AlertSubject: Sendable {
     init(condition: String, leaves: [Leaf]) {
         self.condition = condition
         self.leaves = leaves
+    }
+
+    /// Of a rule of which nothing but its name is known.
+    static func unknown(_ condition: String = "a rule that is not configured any more") -> AlertSubject {
+        AlertSubject(condition: condition, leaves: [])
+    }
+
+    /// The series that a name of a rule that exists for each is about; nil for a device as a whole.
+    func series(ofRule name: String) -> String? {
+        guard let method else { return name }
+        return name == method ? nil : String(name.dropFirst(method.count + 1))
     }
 
     init(_ section: Configuration.AlertSection) {

@@ -104,8 +104,9 @@ package struct Report: Sendable {
             json.field("accepted", samples.counts.accepted)
             write("refused", samples.counts.refused, &json)
             write("noted", samples.counts.noted, &json)
-            json.field("series", samples.seriesCount)
-            json.field("evicted", samples.evictedCount)
+            json.field("series", samples.series.known)
+            json.field("evicted", samples.series.evicted)
+            json.field("over_budget", samples.series.overBudget)
         }
     }
 

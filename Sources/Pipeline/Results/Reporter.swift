@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
+import Logging
 import Streaming
 import Synchronization
 
@@ -11,6 +12,8 @@ final class Reporter: @unchecked Sendable {
     private struct Mark {
         var received: [UInt64]
         var at: Instant
+        /// Per source: series of which the budget of false alarms cannot be held.
+        var overBudget: [Int]
     }
 
     private let node: String
@@ -20,6 +23,7 @@ final class Reporter: @unchecked Sendable {
     private let publisher: ResultPublisher
     private let health: Health
     private let alerts: AlertBoard.SharedCounts
+    private let logger: Logger
     private let queue = DispatchQueue(label: "brokerside.reports")
     private let reports: any DispatchSourceTimer
     private let touches: any DispatchSourceTimer
@@ -27,7 +31,8 @@ final class Reporter: @unchecked Sendable {
 
     init(
         node: String, topic: String, every interval: Duration, started: Instant, ingests: [Ingest],
-        publisher: ResultPublisher, health: Health, alerts: AlertBoard.SharedCounts
+        publisher: ResultPublisher, health: Health, alerts: AlertBoard.SharedCounts,
+        logger: Logger
     ) {
         self.node = node
         self.topic = topic
@@ -36,7 +41,8 @@ final class Reporter: @unchecked Sendable {
         self.publisher = publisher
         self.health = health
         self.alerts = alerts
-        last = Mutex(Mark(received: ingests.map { _ in 0 }, at: started))
+        self.logger = logger
+        last = Mutex(Mark(received: ingests.map { _ in 0 }, at: started, overBudget: ingests.map { _ in 0 }))
         reports = DispatchSource.makeTimerSource(queue: queue)
         touches = DispatchSource.makeTimerSource(queue: queue)
         let nanoseconds = DispatchTimeInterval.nanoseconds(Int(interval.wholeNanoseconds))
@@ -61,13 +67,32 @@ final class Reporter: @unchecked Sendable {
 
     func publishNow() { publisher.publish(makeReport(marks: true).document(topic: topic), qos: .atMostOnce) }
 
+    /// Says once when a budget of false alarms cannot be held any more, and once when all can again.
+    private func logBudgets(_ sources: [Report.Source]) {
+        let before = last.withLock { last in
+            defer { last.overBudget = sources.map { $0.samples?.series.overBudget ?? 0 } }
+            return last.overBudget
+        }
+        for (source, before) in zip(sources, before) {
+            let count = source.samples?.series.overBudget ?? 0
+            guard (count > 0) != (before > 0) else { continue }
+            if count > 0 {
+                logger.warning(
+                    "false_alarms cannot be held: series change faster than they are learned",
+                    metadata: ["source": "\(source.name)", "series": "\(count)"])
+            } else {
+                logger.info("false_alarms are held again", metadata: ["source": "\(source.name)"])
+            }
+        }
+    }
+
     private func makeReport(marks: Bool) -> Report {
         let now = Instant.now
         let balances = ingests.map(\.ledger.snapshot)
         let rates = last.withLock { last -> [Double] in
             let seconds = max(Double(last.at.nanoseconds(to: now)) / 1e9, 1e-3)
             let rates = zip(balances, last.received).map { Double($0.received - $1) / seconds }
-            if marks { last = Mark(received: balances.map(\.received), at: now) }
+            if marks { (last.received, last.at) = (balances.map(\.received), now) }
             return rates
         }
         let sources = ingests.indices.map { index in
@@ -76,6 +101,7 @@ final class Reporter: @unchecked Sendable {
                 rate: rates[index],
                 samples: ingests[index].section.kind == .telemetry ? ingests[index].samples.snapshot : nil)
         }
+        if marks { logBudgets(sources) }
         return Report(
             node: node, sources: sources, publishing: publisher.snapshot, alerts: alerts.snapshot,
             uptimeSeconds: Double(started.nanoseconds(to: now)) / 1e9)

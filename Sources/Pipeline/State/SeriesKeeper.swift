@@ -41,12 +41,14 @@ final class SeriesKeeper: @unchecked Sendable {
     /// Gives the stage what was learned in an earlier run. Before its first message.
     func adopt(_ stage: TelemetryStage) {
         stages.withLock { $0.append(stage) }
-        stage.keep()
         for (index, name) in stage.pipelineNames.enumerated() {
             var read = 0
-            store.loadSeries(pipeline: name) { key, series, snapshot in
-                stage.remember(pipeline: index, key: key, series: series, snapshot)
-                read += 1
+            stage.pipelines.withLock { pipelines in
+                pipelines[index].keep()
+                store.loadSeries(pipeline: name) { key, series, snapshot in
+                    pipelines[index].remember(SeriesName(key: key, series: series), snapshot)
+                    read += 1
+                }
             }
             if read > 0 {
                 logger.info("learned series loaded", metadata: ["pipeline": "\(name)", "series": "\(read)"])
@@ -65,11 +67,14 @@ final class SeriesKeeper: @unchecked Sendable {
     private func writeAll() {
         for stage in stages.withLock({ $0 }) {
             for (index, name) in stage.pipelineNames.enumerated() {
-                var rows = stage.takeForgotten(pipeline: index)
+                var rows = stage.pipelines.withLock { $0[index].takeForgotten() }.map {
+                    StateStore.SeriesSnapshot(key: $0.key, series: $0.series, bytes: nil)
+                }
                 var slot: Int? = 0
                 while let start = slot {
-                    slot = stage.takeSnapshots(
-                        pipeline: index, from: start, count: SeriesKeeper.sliceCount, into: &rows)
+                    slot = stage.pipelines.withLock {
+                        $0[index].takeSnapshots(from: start, count: SeriesKeeper.sliceCount, into: &rows)
+                    }
                     if rows.count >= SeriesKeeper.transactionCount || slot == nil, !rows.isEmpty {
                         store.storeSeries(pipeline: name, rows)
                         rows.removeAll(keepingCapacity: true)
