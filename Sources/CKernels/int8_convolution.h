@@ -90,22 +90,25 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
         const struct pass *pass, const struct place *places, ptrdiff_t count) {                              \
         tiles(pass, finish, vectors, places, count);                                                         \
     }
-TILES(finish_linear, 1)
-TILES(finish_linear, 2)
-TILES(finish_linear_residual, 1)
-TILES(finish_linear_residual, 2)
-TILES(finish_silu, 1)
-TILES(finish_silu, 2)
-TILES(finish_any, 1)
-TILES(finish_any, 2)
+#define BOTH_TILES(finish) \
+    TILES(finish, 1)       \
+    TILES(finish, 2)
+BOTH_TILES(finish_linear)
+BOTH_TILES(finish_linear_residual)
+BOTH_TILES(finish_silu)
+BOTH_TILES(finish_silu_residual)
+BOTH_TILES(finish_bounds_residual)
+BOTH_TILES(finish_float)
+BOTH_TILES(finish_any)
 #undef TILES
+#undef BOTH_TILES
 
-static void (*const tile_runs[4][2])(const struct pass *, const struct place *, ptrdiff_t) = {
-    {tiles_finish_linear_1, tiles_finish_linear_2},
-    {tiles_finish_linear_residual_1, tiles_finish_linear_residual_2},
-    {tiles_finish_silu_1, tiles_finish_silu_2},
-    {tiles_finish_any_1, tiles_finish_any_2},
+#define RUNS(finish) [finish] = {tiles_##finish##_1, tiles_##finish##_2}
+static void (*const tile_runs[finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
+    RUNS(finish_linear), RUNS(finish_linear_residual), RUNS(finish_silu), RUNS(finish_silu_residual),
+    RUNS(finish_bounds_residual), RUNS(finish_float), RUNS(finish_any),
 };
+#undef RUNS
 
 /// Copies `count` bytes, or some more if it is few: 16 more may be read and written.
 INLINE void copy_run(uint8_t *target, const uint8_t *source, ptrdiff_t count) {

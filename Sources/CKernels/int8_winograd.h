@@ -149,6 +149,8 @@ static void winograd_tile_stored(const struct int8_convolution *task, enum finis
         case finish_linear_residual:
             return winograd_stored(task, finish_linear_residual, outputs, residual, output, ty, tx, c);
         case finish_silu: return winograd_stored(task, finish_silu, outputs, residual, output, ty, tx, c);
+        case finish_silu_residual:
+            return winograd_stored(task, finish_silu_residual, outputs, residual, output, ty, tx, c);
         default: return winograd_stored(task, finish_any, outputs, residual, output, ty, tx, c);
     }
 }
