@@ -25,6 +25,12 @@ INLINE void store_floats_masked(float *p, __m512 v, ptrdiff_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);
 }
 
+/// Three runs of nine bytes one after the other; 32 bytes are written.
+INLINE void store_nines(uint8_t *target, const uint8_t *a, const uint8_t *b, const uint8_t *c) {
+    const __m256i first = _mm256_maskz_loadu_epi8(0x1FF, a), both = _mm256_mask_loadu_epi8(first, 0x1FF << 9, b - 9);
+    _mm256_storeu_si256((__m256i *)target, _mm256_mask_loadu_epi8(both, 0x1FF << 18, c - 18));
+}
+
 INLINE __m512i four_steps(const uint8_t *p) {
     int32_t v;
     memcpy(&v, p, 4);
