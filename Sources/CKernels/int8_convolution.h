@@ -151,7 +151,7 @@ INLINE void gather(const struct int8_convolution *task, const uint8_t *input, pt
 INLINE void copy_nines(uint8_t *target, const uint8_t *a, const uint8_t *b, const uint8_t *c) {
 #ifdef HAS_MASKS
     store_nines(target, a, b, c);
-#elif WIDTH >= 8
+#elif WIDTH >= 8 || defined(__aarch64__)
     typedef uint8_t sixteen __attribute__((vector_size(16)));
     sixteen x, y, z;
     memcpy(&x, a, 16);

@@ -7,6 +7,13 @@
 #pragma once
 #include "int8_epilogue.h"
 
+/// Keeps a vector where it is, which the compiler would rather load again wherever it is used.
+#ifdef __aarch64__
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+w"(v))
+#else
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
+#endif
+
 /// Channels of a block; rows for which the numbers of a block are prepared once; bytes of packed multipliers.
 enum { block_channels = 4 * WIDTH, strip_rows = 16, packed_block = (4 + 6 * DEPTHWISE_FORM) * WIDTH * 4 };
 
@@ -42,13 +49,13 @@ struct row {
     /// From a pixel, and from a row, to the next one.
     ptrdiff_t output_pitch, output_row;
     /// Channels that exist; first outputs of the parts, and how many each has.
-    ptrdiff_t count, starts[WIDTH / 4], outputs;
+    ptrdiff_t count, starts[4], outputs;
 };
 
 /// A pixel of each part: bytes of input row `ky` and column `ix` (of the first part's first window).
 INLINE octets_of_block three_pixels(const struct row *r, const int stride, const int parts, const int checked,
                                     const int ky, ptrdiff_t ix) {
-    const uint8_t *p[WIDTH / 4];
+    const uint8_t *p[4];
     for (int part = 0; part < parts; part++) {
         const ptrdiff_t x = ix + r->starts[part] * stride;
         p[part] = checked && (x < 0 || x >= r->width) ? r->outside : r->rows[ky] + x * r->pitches[ky];
@@ -204,16 +211,26 @@ INLINE void three_row(const struct row *r, const enum finish finish, const int s
     static __attribute__((noinline)) void three_##finish##_##stride##_##rows##_##parts(const struct row *r) { \
         three_row(r, finish, stride, rows, parts);                                                         \
     }
+#if WIDTH >= 16
 #define ROWS_OF_PARTS(finish, stride, rows) \
     ROWS(finish, stride, rows, 1)           \
     ROWS(finish, stride, rows, 2)           \
     ROWS(finish, stride, rows, 4)
+#define ALL_PARTS(finish, stride, rows) \
+    {three_##finish##_##stride##_##rows##_1, three_##finish##_##stride##_##rows##_2, three_##finish##_##stride##_##rows##_4}
+#elif WIDTH >= 8
+#define ROWS_OF_PARTS(finish, stride, rows) \
+    ROWS(finish, stride, rows, 1)           \
+    ROWS(finish, stride, rows, 2)
+#define ALL_PARTS(finish, stride, rows) {three_##finish##_##stride##_##rows##_1, three_##finish##_##stride##_##rows##_2}
+#else
+#define ROWS_OF_PARTS(finish, stride, rows) ROWS(finish, stride, rows, 1)
+#define ALL_PARTS(finish, stride, rows) {three_##finish##_##stride##_##rows##_1}
+#endif
 #define ROWS_OF_FINISH(finish)    \
     ROWS_OF_PARTS(finish, 1, 1)   \
     ROWS_OF_PARTS(finish, 1, 2)   \
     ROWS_OF_PARTS(finish, 2, 1)
-#define ALL_PARTS(finish, stride, rows) \
-    {three_##finish##_##stride##_##rows##_1, three_##finish##_##stride##_##rows##_2, three_##finish##_##stride##_##rows##_4}
 #define RUNS_OF_FINISH(finish) \
     {ALL_PARTS(finish, 1, 1), ALL_PARTS(finish, 1, 2), ALL_PARTS(finish, 2, 1)}
 ROWS_OF_FINISH(finish_linear)
@@ -258,7 +275,9 @@ static int depthwise_three(const struct int8_convolution *task, const enum finis
         for (ptrdiff_t c = 0; c < task->channels; c += block_channels) {
             const ptrdiff_t left = task->channels - c;
             // Parts of 16 channels at least.
-            const int form = left > block_channels / 2 ? 0 : left > block_channels / 4 || WIDTH < 16 ? 1 : 2;
+            const int most = WIDTH >= 16 ? 2 : WIDTH >= 8 ? 1 : 0;
+            const int wanted = left > block_channels / 2 ? 0 : left > block_channels / 4 ? 1 : 2;
+            const int form = wanted < most ? wanted : most;
             const int parts = 1 << form;
             struct beside beside;
             beside_block(&beside, task, finish, c, parts);

@@ -3,11 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_features.h"
 #include "ckernels_int8.h"
 
 extern const struct int8_kernels int8_kernels_portable;
 #ifdef __x86_64__
 extern const struct int8_kernels int8_kernels_avx2, int8_kernels_avxvnni, int8_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct int8_kernels int8_kernels_neon, int8_kernels_dotprod, int8_kernels_i8mm;
 #endif
 
 const struct int8_kernels *int8_kernels_available(int index) {
@@ -20,6 +23,11 @@ const struct int8_kernels *int8_kernels_available(int index) {
         list[count++] = &int8_kernels_avx512;
     if (__builtin_cpu_supports("avxvnni") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avxvnni;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &int8_kernels_avx2;
+#elif defined(__aarch64__)
+    const struct arm_features features = arm_features();
+    if (features.has_i8mm) list[count++] = &int8_kernels_i8mm;
+    if (features.has_dotprod) list[count++] = &int8_kernels_dotprod;
+    list[count++] = &int8_kernels_neon;
 #endif
     list[count++] = &int8_kernels_portable;
     return index >= 0 && index < count ? list[index] : NULL;
@@ -78,7 +86,7 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
             int32_t correction = 0;
             for (ptrdiff_t c = 0; f + i < filters && c < channels; c++)
                 for (ptrdiff_t t = 0; t < taps; t++)
-                    correction -= weight[((f + i) * channels + c) * taps + t] * zero_points[c];
+                    correction -= weight[((f + i) * channels + c) * taps + t] * (zero_points[c] - kernels->input_offset);
             memcpy(target, &correction, 4);
         }
         for (ptrdiff_t group = 0; group < padded; group += 4)
@@ -120,7 +128,8 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
         for (ptrdiff_t j = 0; j < 4; j++)
             for (ptrdiff_t i = 0; i < width; i++, target += 4) {
                 const ptrdiff_t c = block + channel_at(j, i);
-                const int32_t start = c < channels ? (int32_t)corrections[c] : 0;
+                int32_t start = c < channels ? (int32_t)corrections[c] : 0;
+                for (int t = 0; c < channels && t < 9; t++) start += weight[c * 9 + t] * kernels->input_offset;
                 memcpy(target, &start, 4);
             }
         for (int kx = 0; kx < 3; kx++)

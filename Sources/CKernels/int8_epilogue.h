@@ -3,9 +3,6 @@
 #pragma once
 #include "int8_vectors.h"
 
-/// Keeps a vector where it is, which the compiler would rather load again wherever it is used.
-#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
-
 /// Forms of epilogues that are compiled on their own, so that loops over pixels have no choices inside.
 enum finish {
     finish_linear,

@@ -5,11 +5,34 @@
 // - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters;
 // - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low`;
 // - WINOGRAD_TILES, `word_pair` and `pairs_added`: sums of pairs of products of int16;
-// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_words`, `pack_octets`.
+// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_words`, `pack_octets`;
+// - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.
 #include "int8_convolution.h"
 #include "int8_depthwise.h"
 #include "int8_elementwise.h"
 #include "int8_winograd.h"
+
+#ifdef KERNELS_UNLIMITED
+extern const struct int8_kernels KERNELS_UNLIMITED;
+#endif
+
+static ptrdiff_t peak(ptrdiff_t rounds) {
+    uint8_t pixels[TILE_PIXELS][8] = {{1}};
+    int8_t weights[2 * WIDTH * 8] = {1};
+    const uint8_t *rows[TILE_PIXELS];
+    integers sums[TILE_PIXELS][2] = {{{0}}};
+    for (int p = 0; p < TILE_PIXELS; p++) rows[p] = pixels[p];
+    for (ptrdiff_t i = 0; i < rounds; i++) {
+        dot(sums, TILE_PIXELS, 2, rows, 0, weights);
+        // Operands might be others by now.
+        __asm__ volatile("" : : "r"(rows), "r"(weights) : "memory");
+    }
+    // The sums are wanted.
+    integers all = {0};
+    for (int p = 0; p < TILE_PIXELS; p++) all += sums[p][0] + sums[p][1];
+    __asm__ volatile("" : : "r"(&all) : "memory");
+    return rounds * TILE_PIXELS * 2 * WIDTH * 8;
+}
 
 const struct int8_kernels KERNELS_SYMBOL = {
     .name = KERNELS_NAME,
@@ -17,6 +40,12 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .tile_pixels = TILE_PIXELS,
 #ifdef DEPTHWISE_FORM
     .depthwise_form = DEPTHWISE_FORM,
+#endif
+#ifdef INPUT_OFFSET
+    .input_offset = INPUT_OFFSET,
+#endif
+#ifdef KERNELS_UNLIMITED
+    .unlimited = &KERNELS_UNLIMITED,
 #endif
     .convolution = convolution,
     .winograd = winograd,
@@ -28,4 +57,5 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .quantize = quantize,
     .quantize_planes = quantize_planes,
     .dequantize = dequantize,
+    .peak = peak,
 };

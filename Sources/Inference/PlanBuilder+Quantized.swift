@@ -331,10 +331,10 @@ struct Int8Kernels: @unchecked Sendable {
 
     var name: String { String(cString: table.pointee.name) }
 
-    /// These kernels, or others that compute the sums of these weights [K, C, taps...] exactly: those of AVX2 add products in int16
-    /// lanes, which only weights made for it cannot overflow.
+    /// These kernels, or others that compute the sums of these weights [K, C, taps...] exactly: some add products in int16 lanes,
+    /// which only weights made for it cannot overflow.
     func suiting(_ weight: Tensor, taps: Int) -> Int8Kernels {
-        guard name == "avx2" else { return self }
+        guard let unlimited = table.pointee.unlimited else { return self }
         let filters = weight.shape[0]
         let steps = weight.count / max(filters, 1)
         let channels = steps / max(taps, 1)
@@ -343,6 +343,6 @@ struct Int8Kernels: @unchecked Sendable {
             let ordered = (0..<steps).map { values[filter * steps + $0 % channels * taps + $0 / channels] }
             return int8_lane_limit_holds(ordered, steps) != 0
         }
-        return holds ? self : Self.available.last ?? self
+        return holds ? self : Int8Kernels(table: unlimited)
     }
 }

@@ -118,7 +118,8 @@ final class DemoCollector: Sendable {
     }
 
     private func receive(_ document: DemoDocuments.Alert?, at instant: Instant) {
-        guard let document else { return }
+        // Events are published beside the state and tell the same again.
+        guard let document, document.schema == DemoDocuments.Alert.stateSchema else { return }
         let machine =
             document.pipeline.hasSuffix(DemoConfiguration.healthEnding)
             ? MachineKind(rawValue: String(document.pipeline.dropLast(DemoConfiguration.healthEnding.count))) : nil

@@ -21,6 +21,10 @@ enum DemoDocuments {
             let value: Double?
         }
 
+        /// Of an alert's state, not of the event that tells of its change.
+        static let stateSchema = "brokerside.alert/1"
+
+        let schema: String
         let id: String
         let pipeline: String
         let rule: String

@@ -47,6 +47,10 @@ struct int8_kernels {
     int width, tile_pixels;
     /// Vectors of taps in half a column of a depthwise 3x3 window: 4 of int16 pairs, 2 of int8 quadruples, 0 if it has none.
     int depthwise_form;
+    /// What the kernel subtracts from inputs before it multiplies; packing makes up for it.
+    int input_offset;
+    /// Null, or kernels that take weights of the same packing beyond int8_lane_limit_holds(), which these need.
+    const struct int8_kernels *unlimited;
     /// Output pixels [begin, end) in row-major order of one image, filters [first_filter, last_filter) of which the first is
     /// a multiple of twice the width. `output` is uint8 or float as the epilogue says. `patches`: int8_patch_bytes() of
     /// scratch. `residual` may be null.
@@ -81,10 +85,13 @@ struct int8_kernels {
     /// y = (x - zero[c]) * scale[c]
     void (*dequantize)(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// The multiplications of one tile of a convolution over and over, operands in the first-level cache: as fast as this
+    /// processor can be. Returns how many there were.
+    ptrdiff_t (*peak)(ptrdiff_t rounds);
 };
 
-/// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avxvnni, avx512) if
-/// the processor has them.
+/// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avxvnni, avx512, neon,
+/// dotprod, i8mm) if the processor has them.
 const struct int8_kernels *int8_kernels_best(void);
 /// All kernels that this processor can run; null from `index` = their number on.
 const struct int8_kernels *int8_kernels_available(int index);
@@ -109,7 +116,7 @@ ptrdiff_t int8_patch_bytes(const struct int8_kernels *, ptrdiff_t steps);
 /// Bytes of packed weights.
 ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrdiff_t steps);
 /// From weight[filter][channel][tap] (OIHW) and the input's zero points per channel to
-/// [filter tile][int32 -sum(weight * zero point), then groups of four steps][filters of the tile][four steps],
+/// [filter tile][int32 -sum(weight * (zero point - input offset)), then groups of four steps][filters of the tile][four steps],
 /// where steps run over taps in row-major order, then channels.
 void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, ptrdiff_t filters,
                        ptrdiff_t channels, ptrdiff_t taps, void *packed);
@@ -135,11 +142,11 @@ static inline ptrdiff_t int8_depthwise_floats(ptrdiff_t width, ptrdiff_t channel
 }
 ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t channels, ptrdiff_t taps);
 /// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width]; of nine taps
-/// (3x3) and kernels with a `depthwise_form` followed by [blocks of 4 * width channels][int32 -sum(weight * zero point) in 4
-/// vectors, then columns][half][vectors of taps] in the order that int8_depthwise_three.h explains.
+/// (3x3) and kernels with a `depthwise_form` followed by [blocks of 4 * width channels][int32 -sum(weight * (zero point -
+/// input offset)) in 4 vectors, then columns][half][vectors of taps] in the order that int8_depthwise_three.h explains.
 void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
-/// Whether no int16 lane can overflow when two products of `vpmaddubsw` are added, which the AVX2 kernel relies on: in each
+/// Whether no int16 lane can overflow when four products are added, which the kernels of AVX2 and of NEON rely on: in each
 /// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the
 /// negative ones (255 * 128 < 32768). `weight`: one filter in the order of the steps.
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps);

@@ -170,7 +170,8 @@ struct ConfigurationReader {
     func unknown(_ word: String, known: [String], what: String) -> String {
         let near = known.min { distance($0, word) < distance($1, word) }
         let hint = near.flatMap { distance($0, word) <= max(1, word.count / 3) ? "; did you mean '\($0)'?" : nil }
-        return "unknown \(what) '\(word)'\(hint ?? ", expected one of: \(known.joined(separator: ", "))")"
+        let choice = known.isEmpty ? ", none is known here" : ", expected one of: \(known.joined(separator: ", "))"
+        return "unknown \(what) '\(word)'\(hint ?? choice)"
     }
 
     private mutating func checked<Value: Comparable>(

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compares the convolution kernels that this processor has, and those next to them, with the scalar ones, byte by byte. For
+// processors that are only emulated, and for sanitizers. Prints what was compared; exits with 1 on a difference.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckernels_int8.h"
+
+static unsigned long long state = 1;
+static int failures = 0, cases = 0;
+
+static unsigned number(unsigned count) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)(state >> 33) % count;
+}
+static float fraction(void) { return (float)number(1 << 20) / (1 << 19) - 1; }
+
+/// Zeroed memory with what kernels may read after it.
+static void *memory(ptrdiff_t bytes) {
+    void *p = calloc(1, (size_t)bytes + 4 * INT8_SLACK);
+    if (!p) exit(2);
+    return p;
+}
+static float *floats(ptrdiff_t count, float middle, float reach) {
+    float *p = memory((count + INT8_SLACK) * 4);
+    for (ptrdiff_t i = 0; i < count; i++) p[i] = middle + fraction() * reach;
+    return p;
+}
+static uint8_t *octets(ptrdiff_t count, int is_extreme) {
+    uint8_t *p = memory(count);
+    for (ptrdiff_t i = 0; i < count; i++) p[i] = is_extreme ? (number(2) ? 255 : 0) : (uint8_t)number(256);
+    return p;
+}
+/// Any weights, -128 as well; or those of one sign and full size; or such as keep the lane limit, also at its edge.
+static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, int is_limited, int is_extreme) {
+    const ptrdiff_t steps = channels * taps;
+    int8_t *p = memory(filters * steps);
+    for (ptrdiff_t i = 0; i < filters * steps; i++)
+        p[i] = (int8_t)(is_extreme ? (number(2) ? 127 : -128) : (int)number(256) - 128);
+    if (!is_limited) return p;
+    for (ptrdiff_t f = 0; f < filters; f++) {
+        int room[2][2] = {{0}};
+        for (ptrdiff_t step = 0; step < steps; step++) {
+            if (step % 8 == 0) room[0][0] = room[0][1] = room[1][0] = room[1][1] = 128;
+            int8_t *w = &p[(f * channels + step % channels) * taps + step / channels];
+            const int is_negative = *w < 0, magnitude = is_negative ? -*w : *w;
+            int *left = &room[step / 2 % 2][is_negative];
+            const int kept = magnitude < *left ? magnitude : *left;
+            *left -= kept;
+            *w = (int8_t)(is_negative ? -kept : kept);
+        }
+    }
+    return p;
+}
+
+static void expect(int holds, const char *kernels, const char *what, ptrdiff_t a, ptrdiff_t b) {
+    cases++;
+    if (holds) return;
+    if (++failures < 20) printf("%s: %s of %td and %td differs\n", kernels, what, a, b);
+}
+
+/// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats.
+struct numbers {
+    float *multiplier, *bias, *inverse, *zero, *high, *residual_scale, *residual_zero;
+    uint8_t *low;
+};
+static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
+    const float spread = kind < 2 ? 100 : 4;
+    struct numbers n = {
+        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, spread / 2),
+        floats(count, 30, 10), floats(count, 100, 50), floats(count, 220, 35), floats(count, 0.01f, 0.3f),
+        floats(count, 128, 100), memory(count)};
+    for (ptrdiff_t i = 0; i < count; i++) n.low[i] = kind == 1 ? (uint8_t)number(60) : 0;
+    return n;
+}
+static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
+    struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->high, n->low,
+                              n->residual_scale, n->residual_zero, (int)number(2)};
+    if (kind == 2 || kind == 3) {
+        e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
+        e.inverse_scale = n->inverse;
+    }
+    if (kind == 4) {
+        e.activation = (struct float_epilogue){float_clamp, -1, 6};
+        e.high = NULL;
+    }
+    return e;
+}
+static void discard(struct numbers *n) {
+    free(n->multiplier), free(n->bias), free(n->inverse), free(n->zero), free(n->high), free(n->residual_scale);
+    free(n->residual_zero), free(n->low);
+}
+
+enum form { dense, winograd, depthwise };
+
+static struct float_window window(ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pitch) {
+    struct float_window w;
+    memset(&w, 0, sizeof w);
+    w.kernel_height = w.kernel_width = kernel;
+    w.stride_y = w.stride_x = stride;
+    w.dilation_y = w.dilation_x = dilation;
+    w.pad_top = w.pad_left = kernel / 2;
+    w.input_height = size, w.input_width = size + 1;
+    const ptrdiff_t reach = (kernel - 1) * dilation;
+    w.output_height = (size + 2 * (kernel / 2) - reach - 1) / stride + 1;
+    w.output_width = (size + 1 + 2 * (kernel / 2) - reach - 1) / stride + 1;
+    w.input_pitch = pitch;
+    return w;
+}
+
+static void run(enum form form, const struct int8_kernels *kernels, struct int8_convolution task, const int8_t *weight,
+                const uint8_t *zeros, const uint8_t *input, const uint8_t *residual, void *output) {
+    const ptrdiff_t taps = task.window.kernel_height * task.window.kernel_width, outputs = task.window.output_height;
+    const ptrdiff_t pixels = outputs * task.window.output_width;
+    void *packed, *scratch = NULL;
+    if (form == dense) {
+        packed = memory(int8_packed_bytes(kernels, task.filters, taps * task.channels));
+        scratch = memory(int8_patch_bytes(kernels, taps * task.channels));
+        int8_pack_weights(kernels, weight, zeros, task.filters, task.channels, taps, packed);
+    } else if (form == winograd) {
+        packed = memory(int8_winograd_bytes(kernels, task.filters, task.channels));
+        scratch = memory(int8_winograd_scratch_bytes(kernels, task.channels));
+        int8_pack_winograd(kernels, weight, zeros, task.filters, task.channels, packed);
+    } else {
+        packed = memory(int8_packed_depthwise_bytes(kernels, task.channels, taps));
+        int8_pack_depthwise(kernels, weight, zeros, task.channels, taps, packed);
+    }
+    task.weights = packed;
+    const ptrdiff_t cut = pixels / 3;
+    if (form == dense) {
+        kernels->convolution(&task, input, residual, output, scratch, 0, cut, 0, task.filters);
+        kernels->convolution(&task, input, residual, output, scratch, cut, pixels, 0, task.filters);
+    } else if (form == winograd) {
+        const ptrdiff_t tiles = (outputs + 3) / 4 * ((task.window.output_width + 3) / 4);
+        kernels->winograd(&task, input, residual, output, scratch, 0, tiles);
+    } else {
+        kernels->depthwise(&task, input, residual, output, 0, outputs);
+    }
+    free(packed), free(scratch);
+}
+
+static void compare_layer(enum form form, const struct int8_kernels *kernels, const struct int8_kernels *scalar,
+                          ptrdiff_t channels, ptrdiff_t filters, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride,
+                          ptrdiff_t dilation, int kind, int is_extreme) {
+    const ptrdiff_t taps = kernel * kernel, in = form == depthwise ? 1 : channels;
+    struct int8_convolution task;
+    memset(&task, 0, sizeof task);
+    task.window = window(size, kernel, stride, dilation, channels + (ptrdiff_t)number(2) * 8);
+    task.window.output_pitch = filters + (ptrdiff_t)number(3);
+    task.channels = channels, task.filters = filters;
+    task.residual_pitch = filters;
+    if (task.window.output_height < 1) return;
+    const ptrdiff_t pixels = task.window.output_height * task.window.output_width;
+    uint8_t *zeros = octets(channels, is_extreme), *outside = memory(kernel * channels + INT8_SLACK);
+    for (ptrdiff_t i = 0; i < kernel * channels; i++) outside[i] = zeros[i % channels];
+    task.outside = outside;
+    int8_t *weight = weights(filters, in, taps, kernels->unlimited != NULL && form == dense, is_extreme);
+    uint8_t *input = octets(size * (size + 1) * task.window.input_pitch, is_extreme);
+    uint8_t *residual = number(2) ? octets(pixels * filters, 0) : NULL;
+    struct numbers n = numbers(filters, taps * in, kind);
+    task.epilogue = epilogue(&n, kind);
+    const ptrdiff_t bytes = pixels * task.window.output_pitch * (kind == 4 ? 4 : 1);
+    uint8_t *y = memory(bytes), *expected = memory(bytes);
+    run(form, kernels, task, weight, zeros, input, residual, y);
+    run(form, scalar, task, weight, zeros, input, residual, expected);
+    static const char *const names[] = {"convolution", "Winograd convolution", "depthwise convolution"};
+    expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, names[form], channels, filters);
+    discard(&n);
+    free(zeros), free(outside), free(weight), free(input), free(residual), free(y), free(expected);
+}
+
+static void compare_elementwise(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t count) {
+    enum { rows = 3 };
+    uint8_t *a = octets(rows * count, 0), *b = octets(rows * count, 0);
+    float *real = floats(rows * count, 0, 20);
+    real[0] = NAN;
+    struct numbers n = numbers(count, 1, 3);
+    const struct int8_epilogue e = epilogue(&n, 3);
+    uint8_t *y[2] = {memory(rows * count), memory(rows * count)};
+    float *f[2] = {memory(rows * count * 4), memory(rows * count * 4)};
+    const struct int8_kernels *both[2] = {kernels, scalar};
+    const size_t size = (size_t)(rows * count);
+    for (int i = 0; i < 2; i++) both[i]->requantize(n.residual_scale, n.bias, a, count, y[i], count, rows, count);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "requantization", count, rows);
+    for (int i = 0; i < 2; i++)
+        both[i]->add(&e, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "addition", count, rows);
+    for (int i = 0; i < 2; i++) both[i]->quantize(n.inverse, n.zero, real, count, y[i], count, rows, count);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "quantization", count, rows);
+    for (int i = 0; i < 2; i++) both[i]->dequantize(n.inverse, n.zero, a, count, f[i], count, rows, count);
+    expect(memcmp(f[0], f[1], size * 4) == 0, kernels->name, "dequantization", count, rows);
+    for (int i = 0; i < 2; i++) both[i]->quantize_planes(n.inverse, n.zero, real, count, y[i], 3, count, 3);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "quantization of planes", count, 3);
+    discard(&n);
+    for (int i = 0; i < 2; i++) free(y[i]), free(f[i]);
+    free(a), free(b), free(real);
+}
+
+static void compare_pools(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t channels,
+                          ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride) {
+    struct float_pool pool;
+    memset(&pool, 0, sizeof pool);
+    pool.window = window(size, kernel, stride, 1, channels);
+    pool.window.output_pitch = channels;
+    pool.channels = channels;
+    uint8_t *input = octets(size * (size + 1) * channels, 0);
+    float *multiplier = floats(channels, 1, 0.5f), *bias = floats(channels, 10, 20);
+    const ptrdiff_t rows = pool.window.output_height, bytes = rows * pool.window.output_width * channels;
+    uint8_t *y = memory(bytes), *expected = memory(bytes);
+    kernels->max_pool(&pool, input, y, 0, rows), scalar->max_pool(&pool, input, expected, 0, rows);
+    expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "maximum", channels, kernel);
+    kernels->average_pool(&pool, multiplier, bias, input, y, 0, rows);
+    scalar->average_pool(&pool, multiplier, bias, input, expected, 0, rows);
+    expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "average", channels, kernel);
+    free(input), free(multiplier), free(bias), free(y), free(expected);
+}
+
+static void compare(const struct int8_kernels *kernels, const struct int8_kernels *scalar) {
+    for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 5)
+        for (ptrdiff_t kernel = 1; kernel <= 5; kernel += 2)
+            for (int kind = 0; kind < 5; kind++) {
+                const ptrdiff_t size = 3 + (ptrdiff_t)number(9), filters = 1 + (ptrdiff_t)number(75);
+                const ptrdiff_t stride = 1 + (ptrdiff_t)number(2), dilation = kernel > 1 ? 1 + (ptrdiff_t)number(2) : 1;
+                compare_layer(dense, kernels, scalar, channels, filters, size, kernel, stride, dilation, kind, (int)number(2));
+                compare_layer(depthwise, kernels, scalar, channels, channels, size, kernel, stride, dilation, kind,
+                              (int)number(2));
+                if (kernel == 3)
+                    compare_layer(winograd, kernels, scalar, channels, filters, size, 3, 1, 1, kind, (int)number(2));
+            }
+    for (ptrdiff_t count = 1; count <= 100; count += 1 + count / 7) {
+        compare_elementwise(kernels, scalar, count);
+        compare_pools(kernels, scalar, count, 4 + (ptrdiff_t)number(5), 2 + (ptrdiff_t)number(2), 1 + (ptrdiff_t)number(2));
+    }
+}
+
+int main(void) {
+    int count = 0;
+    while (int8_kernels_available(count)) count++;
+    const struct int8_kernels *scalar = int8_kernels_available(count - 1);
+    for (int k = 0; k + 1 < count; k++) {
+        const struct int8_kernels *kernels = int8_kernels_available(k);
+        compare(kernels, scalar);
+        if (kernels->unlimited) compare(kernels->unlimited, scalar);
+        printf("%s%s\n", kernels->name, kernels->unlimited ? ", with and without the lane limit" : "");
+    }
+    printf("%d cases, %d differences\n", cases, failures);
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifdef __aarch64__
+#define KERNELS_NAME "neon"
+#define KERNELS_SYMBOL int8_kernels_neon
+#define KERNELS_UNLIMITED int8_kernels_neon_unlimited
+#include "int8_neon.h"
+#endif
