@@ -9,8 +9,8 @@
 ///
 /// Where the kernel adds products in int16 lanes, each weight gets at most what its lane has left (`WeightRounding`).
 struct OptimalRounding: Sendable {
-    /// Added to the diagonal of H, in units of its mean.
-    private static let damping = 0.01
+    /// Added to the diagonal of H, in units of its mean: what the examples do not show is to be rounded well too.
+    private static let damping = 0.03
     /// Steps that are tried between the one that uses the full range and the one that needs no clamping: many for small
     /// layers, few for large ones.
     private static let triedSteps = (least: 3, most: 8)

@@ -11,7 +11,7 @@ import Tensors
 /// There the ratio of signal to noise says more than behind them, where the grid of an image may outweigh what was found.
 struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider.
-    static let leastDecibels = 20.0
+    static let leastDecibels = 30.0
     /// Time of a layer in float, in units of its time in integers. With one filter per channel the integer kernels compute
     /// in float too, and only their memory is less.
     private static let floatCost = 4.0

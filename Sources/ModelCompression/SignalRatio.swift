@@ -14,7 +14,8 @@ struct SignalRatio: Sendable {
     private var noise = 0.0
     private var sums: [Double] = []
     private var count = 0.0
-    /// Whether the mean of each channel counts as signal. It does not help to tell one place of an image from another.
+    /// Whether the mean of each channel counts as signal. It does not help to tell one place of an image from another. Where
+    /// channels have one number each, as the classes of a picture, it is the mean of all that does not help to tell them apart.
     private let countsMeans: Bool
 
     init(countsMeans: Bool = true) { self.countsMeans = countsMeans }
@@ -24,8 +25,9 @@ struct SignalRatio: Sendable {
             reference.count > 0
         else { return }
         let shape = reference.shape
-        let channels = shape.rank > 2 ? shape[1] : 1
-        let images = shape.rank > 2 ? shape[0] : 1
+        let hasPlanes = shape.rank > 2 && shape.dimensions.dropFirst(2).reduce(1, *) > 1
+        let channels = hasPlanes ? shape[1] : 1
+        let images = hasPlanes ? shape[0] : 1
         let plane = shape.count / channels / images
         if signal.count != channels {
             signal = [Double](repeating: 0, count: channels)
