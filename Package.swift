@@ -79,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Pipeline", "Simulation", "Streaming", "MQTT", "Vision",
+                "Pipeline", "Simulation", "Streaming", "MQTT", "Vision", "CKernels",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         // Tests

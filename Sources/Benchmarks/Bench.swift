@@ -83,7 +83,7 @@ final class Bench {
             Swift.print(
                 """
                 {"name":"\(result.name)","unit":"\(result.unit)","median_ns":\(result.median.rounded()),\
-                "per_second":\(rate.rounded()),"spread":\((result.spread * 1000).rounded() / 1000)}
+                "per_second":\((rate * 1000).rounded() / 1000),"spread":\((result.spread * 1000).rounded() / 1000)}
                 """)
         } else {
             Swift.print(

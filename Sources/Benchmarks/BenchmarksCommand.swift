@@ -9,7 +9,8 @@ struct BenchmarksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "Benchmarks", abstract: "Measures the parts of the program, and its whole flow, on this machine.",
         discussion: """
-            Each line is the median of several samples with the spread between their quartiles. The pipelines in memory \
+            Each line is the median of several samples with the spread between their quartiles. The kernels of every \
+            instruction set stand beside the ceiling of their multiplications, measured here too. The pipelines in memory \
             measure the program alone; those beside mosquitto include the broker and the client that feeds it, on the same \
             cores. Build with `-c release`.
             """)
@@ -26,6 +27,7 @@ struct BenchmarksCommand: ParsableCommand {
     func run() throws {
         let bench = Bench(filter: filter, isQuick: quick, isJSON: json)
         bench.begin()
+        KernelBenchmarks().run(bench)
         let frames = try FrameBenchmarks()
         try frames.parts(bench)
         try frames.pipelines(bench)

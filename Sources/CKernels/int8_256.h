@@ -41,7 +41,11 @@ typedef uint8_t octets_of_block __attribute__((vector_size(32)));
 INLINE __v8si pack_words(__v8si a, __v8si b) { return (__v8si)_mm256_packs_epi32((__m256i)a, (__m256i)b); }
 INLINE __v8si pack_octets(__v8si a, __v8si b) { return (__v8si)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
 
-INLINE __m256i bytes_of(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
+    if (parts == 1) return (octets_of_block)_mm256_loadu_si256((const __m256i *)p[0]);
+    return (octets_of_block)_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[0])),
+                                                    _mm_loadu_si128((const __m128i *)p[1]), 1);
+}
 
 /// Bytes of the first or second half of each lane of a and b in turn.
 INLINE __m256i in_turn(__m256i a, __m256i b, const int half) {

@@ -48,16 +48,19 @@ INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const ui
 }
 #endif
 
-/// Depthwise: taps of int16, in pairs. A column has two vectors of its upper two rows and two of its third row and zeros.
+/// Depthwise: taps of int16, in pairs. A column has two vectors of its upper two rows and two of its third row with zeros
+/// or the row after it.
 #define DEPTHWISE_FORM 4
+#define THREE_OUTPUTS 3
 
-INLINE void interleaved(__v8si *taps, const uint8_t *first, const uint8_t *second, const uint8_t *third, const int half) {
+INLINE void interleaved(__v8si *taps, const octets_of_block *rows, const int has_fourth, const int half) {
     const __m256i zero = _mm256_setzero_si256();
-    const __m256i upper = in_turn(bytes_of(first), bytes_of(second), half), lower = in_turn(bytes_of(third), zero, half);
+    const __m256i upper = in_turn((__m256i)rows[0], (__m256i)rows[1], half);
+    const __m256i lower = in_turn((__m256i)rows[2], has_fourth ? (__m256i)rows[3] : zero, half);
     taps[0] = (__v8si)_mm256_unpacklo_epi8(upper, zero);
     taps[1] = (__v8si)_mm256_unpackhi_epi8(upper, zero);
-    taps[2] = (__v8si)_mm256_unpacklo_epi16(lower, zero);
-    taps[3] = (__v8si)_mm256_unpackhi_epi16(lower, zero);
+    taps[2] = has_fourth ? (__v8si)_mm256_unpacklo_epi8(lower, zero) : (__v8si)_mm256_unpacklo_epi16(lower, zero);
+    taps[3] = has_fourth ? (__v8si)_mm256_unpackhi_epi8(lower, zero) : (__v8si)_mm256_unpackhi_epi16(lower, zero);
 }
 
 INLINE __v8si column_added(__v8si sum, const __v8si *taps, const int8_t *weights, const int j) {
@@ -66,6 +69,17 @@ INLINE __v8si column_added(__v8si sum, const __v8si *taps, const int8_t *weights
     const __m256i products = _mm256_add_epi32(_mm256_madd_epi16((__m256i)taps[j], upper),
                                               _mm256_madd_epi16((__m256i)taps[2 + j], lower));
     return (__v8si)_mm256_add_epi32((__m256i)sum, products);
+}
+
+/// Multipliers of a column as the next row of outputs has them, {upper two rows} and {third row, zero} one tap further down.
+INLINE void column_below(int8_t *target, const int8_t *source) {
+    for (int j = 0; j < 2; j++) {
+        const __m256i upper = _mm256_loadu_si256((const __m256i *)(source + j * 32));
+        const __m256i lower = _mm256_loadu_si256((const __m256i *)(source + (2 + j) * 32));
+        _mm256_storeu_si256((__m256i *)(target + j * 32), _mm256_slli_epi32(upper, 16));
+        _mm256_storeu_si256((__m256i *)(target + (2 + j) * 32),
+                            _mm256_or_si256(_mm256_srli_epi32(upper, 16), _mm256_slli_epi32(lower, 16)));
+    }
 }
 
 INLINE __v8si pairs_added(__v8si sum, __v8si a, __v8si b) {

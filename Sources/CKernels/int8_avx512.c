@@ -17,6 +17,20 @@ INLINE __m512 least(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 INLINE __m512 greatest(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 INLINE __v16si nearest(__m512 x) { return (__v16si)_mm512_cvtps_epi32(x); }
 
+#define HAS_MASKS
+INLINE __m512 load_bytes_masked(const uint8_t *p, ptrdiff_t count) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), p)));
+}
+INLINE void store_floats_masked(float *p, __m512 v, ptrdiff_t count) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);
+}
+
+/// Three runs of nine bytes one after the other; 32 bytes are written.
+INLINE void store_nines(uint8_t *target, const uint8_t *a, const uint8_t *b, const uint8_t *c) {
+    const __m256i first = _mm256_maskz_loadu_epi8(0x1FF, a), both = _mm256_mask_loadu_epi8(first, 0x1FF << 9, b - 9);
+    _mm256_storeu_si256((__m256i *)target, _mm256_mask_loadu_epi8(both, 0x1FF << 18, c - 18));
+}
+
 INLINE __m512i four_steps(const uint8_t *p) {
     int32_t v;
     memcpy(&v, p, 4);
@@ -59,27 +73,57 @@ INLINE void store_saturated(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1, __v1
     }
 }
 
-/// Depthwise: taps of a column as four bytes, the last of them zero.
+/// The first `count` of 32 bytes for each of two pixels.
+INLINE void store_saturated_part(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1, __v16si q0, __v16si q1,
+                                 const uint8_t *low, ptrdiff_t count) {
+    __m512i b = packed_bytes(p0, p1, q0, q1);
+    b = _mm512_max_epu8(b, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)low)));
+    const __mmask32 mask = (__mmask32)((1ull << count) - 1);
+    _mm256_mask_storeu_epi8(p, mask, _mm512_castsi512_si256(b));
+    _mm256_mask_storeu_epi8(q, mask, _mm512_extracti64x4_epi64(b, 1));
+}
+
+/// Depthwise: taps of a column as four bytes, the last of them zero or that of the next row of outputs.
 #define DEPTHWISE_FORM 2
+#define THREE_OUTPUTS 4
 typedef uint8_t octets_of_block __attribute__((vector_size(64)));
 
 INLINE __v16si pack_words(__v16si a, __v16si b) { return (__v16si)_mm512_packs_epi32((__m512i)a, (__m512i)b); }
 INLINE __v16si pack_octets(__v16si a, __v16si b) { return (__v16si)_mm512_packus_epi16((__m512i)a, (__m512i)b); }
 
-INLINE void interleaved(__v16si *taps, const uint8_t *first, const uint8_t *second, const uint8_t *third,
-                        const int half) {
-    const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second), c = _mm512_loadu_si512(third);
-    const __m512i zero = _mm512_setzero_si512();
+INLINE __m256i two_lanes(const uint8_t *p, const uint8_t *q) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                   _mm_loadu_si128((const __m128i *)q), 1);
+}
+
+INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
+    if (parts == 1) return (octets_of_block)_mm512_loadu_si512(p[0]);
+    if (parts == 2)
+        return (octets_of_block)_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p[0])),
+                                                   _mm256_loadu_si256((const __m256i *)p[1]), 1);
+    return (octets_of_block)_mm512_inserti64x4(_mm512_castsi256_si512(two_lanes(p[0], p[1])), two_lanes(p[2], p[3]), 1);
+}
+
+INLINE void store_octets_masked(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
+    const __mmask64 mask = (__mmask64)((1ull << count) - 1);
+    _mm512_mask_storeu_epi8(target, mask, _mm512_maskz_loadu_epi8(mask, source));
+}
+
+INLINE void interleaved(__v16si *taps, const octets_of_block *rows, const int has_fourth, const int half) {
+    const __m512i a = (__m512i)rows[0], b = (__m512i)rows[1], c = (__m512i)rows[2];
+    const __m512i d = has_fourth ? (__m512i)rows[3] : _mm512_setzero_si512();
     const __m512i upper = half == 0 ? _mm512_unpacklo_epi8(a, b) : _mm512_unpackhi_epi8(a, b);
-    const __m512i lower = half == 0 ? _mm512_unpacklo_epi8(c, zero) : _mm512_unpackhi_epi8(c, zero);
+    const __m512i lower = half == 0 ? _mm512_unpacklo_epi8(c, d) : _mm512_unpackhi_epi8(c, d);
     taps[0] = (__v16si)_mm512_unpacklo_epi16(upper, lower);
     taps[1] = (__v16si)_mm512_unpackhi_epi16(upper, lower);
 }
 
-INLINE __v16si column_added(__v16si sum, const __v16si *taps, const int8_t *weights, const int j) {
-    return (__v16si)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)taps[j],
-                                        _mm512_loadu_si512((const void *)(weights + j * 64)));
+INLINE __v16si column_added(__v16si sum, __v16si taps, __v16si weights) {
+    return (__v16si)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)taps, (__m512i)weights);
 }
+
+/// The taps of the next row of outputs.
+INLINE __v16si taps_below(__v16si taps) { return (__v16si)_mm512_srli_epi32((__m512i)taps, 8); }
 
 #define WINOGRAD_TILES 12
 INLINE __v16si word_pair(const int16_t *p) {

@@ -25,20 +25,24 @@ INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const ui
     }
 }
 
-/// Depthwise: taps of a column as four bytes, the last of them zero.
+/// Depthwise: taps of a column as four bytes, the last of them zero or that of the next row of outputs.
 #define DEPTHWISE_FORM 2
+#define THREE_OUTPUTS 2
 
-INLINE void interleaved(__v8si *taps, const uint8_t *first, const uint8_t *second, const uint8_t *third, const int half) {
-    const __m256i upper = in_turn(bytes_of(first), bytes_of(second), half);
-    const __m256i lower = in_turn(bytes_of(third), _mm256_setzero_si256(), half);
+INLINE void interleaved(__v8si *taps, const octets_of_block *rows, const int has_fourth, const int half) {
+    const __m256i upper = in_turn((__m256i)rows[0], (__m256i)rows[1], half);
+    const __m256i lower =
+        in_turn((__m256i)rows[2], has_fourth ? (__m256i)rows[3] : _mm256_setzero_si256(), half);
     taps[0] = (__v8si)_mm256_unpacklo_epi16(upper, lower);
     taps[1] = (__v8si)_mm256_unpackhi_epi16(upper, lower);
 }
 
-INLINE __v8si column_added(__v8si sum, const __v8si *taps, const int8_t *weights, const int j) {
-    return (__v8si)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)taps[j],
-                                           _mm256_loadu_si256((const __m256i *)(weights + j * 32)));
+INLINE __v8si column_added(__v8si sum, __v8si taps, __v8si weights) {
+    return (__v8si)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)taps, (__m256i)weights);
 }
+
+/// The taps of the next row of outputs.
+INLINE __v8si taps_below(__v8si taps) { return (__v8si)_mm256_srli_epi32((__m256i)taps, 8); }
 
 INLINE __v8si pairs_added(__v8si sum, __v8si a, __v8si b) {
     return (__v8si)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);

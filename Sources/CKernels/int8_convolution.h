@@ -90,30 +90,32 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
         const struct pass *pass, const struct place *places, ptrdiff_t count) {                              \
         tiles(pass, finish, vectors, places, count);                                                         \
     }
-TILES(finish_linear, 1)
-TILES(finish_linear, 2)
-TILES(finish_linear_residual, 1)
-TILES(finish_linear_residual, 2)
-TILES(finish_silu, 1)
-TILES(finish_silu, 2)
-TILES(finish_any, 1)
-TILES(finish_any, 2)
+#define BOTH_TILES(finish) \
+    TILES(finish, 1)       \
+    TILES(finish, 2)
+BOTH_TILES(finish_linear)
+BOTH_TILES(finish_linear_residual)
+BOTH_TILES(finish_silu)
+BOTH_TILES(finish_silu_residual)
+BOTH_TILES(finish_bounds_residual)
+BOTH_TILES(finish_float)
+BOTH_TILES(finish_any)
 #undef TILES
+#undef BOTH_TILES
 
-static void (*const tile_runs[4][2])(const struct pass *, const struct place *, ptrdiff_t) = {
-    {tiles_finish_linear_1, tiles_finish_linear_2},
-    {tiles_finish_linear_residual_1, tiles_finish_linear_residual_2},
-    {tiles_finish_silu_1, tiles_finish_silu_2},
-    {tiles_finish_any_1, tiles_finish_any_2},
+#define RUNS(finish) [finish] = {tiles_##finish##_1, tiles_##finish##_2}
+static void (*const tile_runs[finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
+    RUNS(finish_linear), RUNS(finish_linear_residual), RUNS(finish_silu), RUNS(finish_silu_residual),
+    RUNS(finish_bounds_residual), RUNS(finish_float), RUNS(finish_any),
 };
+#undef RUNS
 
-/// Copies `count` bytes, or some more if it is few: 16 more may be read and written.
+/// Copies `count` bytes, or some more if it is few: 32 more may be read and written.
 INLINE void copy_run(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
     if (count <= 16) {
         memcpy(target, source, 16);
     } else if (count <= 32) {
-        memcpy(target, source, 16);
-        memcpy(target + 16, source + 16, 16);
+        memcpy(target, source, 32);
     } else {
         memcpy(target, source, (size_t)count);
     }
@@ -145,12 +147,36 @@ INLINE void gather(const struct int8_convolution *task, const uint8_t *input, pt
     }
 }
 
+/// Three runs of nine bytes one after the other, and five bytes of no meaning: a window of 3x3 over three channels.
+INLINE void copy_nines(uint8_t *target, const uint8_t *a, const uint8_t *b, const uint8_t *c) {
+#ifdef HAS_MASKS
+    store_nines(target, a, b, c);
+#elif WIDTH >= 8 || defined(__aarch64__)
+    typedef uint8_t sixteen __attribute__((vector_size(16)));
+    sixteen x, y, z;
+    memcpy(&x, a, 16);
+    memcpy(&y, b, 16);
+    memcpy(&z, c, 16);
+    const sixteen first = __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 22);
+    const sixteen second = __builtin_shufflevector(y, z, 7, 8, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29);
+    memcpy(target, &first, 16);
+    memcpy(target + 16, &second, 16);
+#else
+    memcpy(target, a, 9);
+    memcpy(target + 9, b, 9);
+    memcpy(target + 18, c, 9);
+#endif
+}
+
 /// Copies the windows of `count` pixels of a row that lie within the image.
 INLINE void gather_row(const struct float_window *w, const uint8_t *window, ptrdiff_t channels, uint8_t *patch,
                        ptrdiff_t steps, ptrdiff_t count) {
     const ptrdiff_t run = w->kernel_width * channels, row = w->dilation_y * w->input_width * channels;
     const ptrdiff_t rows = w->kernel_height, step = w->stride_x * channels;
-    if (run <= 16) {
+    if (run == 9 && rows == 3) {
+        for (ptrdiff_t i = 0; i < count; i++, window += step, patch += steps)
+            copy_nines(patch, window, window + row, window + 2 * row);
+    } else if (run <= 16) {
         for (ptrdiff_t i = 0; i < count; i++, window += step, patch += steps)
             for (ptrdiff_t ky = 0; ky < rows; ky++) memcpy(patch + ky * run, window + ky * row, 16);
     } else {

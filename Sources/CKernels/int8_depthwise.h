@@ -31,7 +31,7 @@ INLINE vector depthwise_finished(const struct run *r, const enum finish finish, 
 
 INLINE void depthwise_store(const struct run *r, uint8_t *target, vector v) {
     if (!r->task->epilogue.high)
-        memcpy((float *)target + r->c, &v, (size_t)r->count * sizeof(float));
+        store_part((float *)target + r->c, v, r->count);
     else
         store_pair(&r->task->epilogue, target, target, &v, &v, 1, r->c, r->count);
 }
@@ -68,11 +68,11 @@ RUNS(finish_silu)
 RUNS(finish_any)
 #undef RUNS
 
-static void (*const any_runs[4])(const struct run *, ptrdiff_t, ptrdiff_t) = {
-    any_finish_linear,
-    any_finish_linear_residual,
-    any_finish_silu,
-    any_finish_any,
+static void (*const any_runs[finish_count])(const struct run *, ptrdiff_t, ptrdiff_t) = {
+    [finish_linear] = any_finish_linear,       [finish_linear_residual] = any_finish_linear_residual,
+    [finish_silu] = any_finish_silu,           [finish_silu_residual] = any_finish_any,
+    [finish_bounds_residual] = any_finish_any, [finish_float] = any_finish_any,
+    [finish_any] = any_finish_any,
 };
 
 static void depthwise(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,

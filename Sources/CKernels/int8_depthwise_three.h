@@ -1,158 +1,312 @@
 // SPDX-License-Identifier: Apache-2.0
-// Windows of 3x3, one filter per channel, in integers. The three rows of a column are interleaved, so that one instruction
-// multiplies and adds several taps; a column is interleaved once for all windows that share it. Interleaving within
-// 128-bit lanes leaves the channels of a block in another order, which packing the results to bytes undoes: vector j has
-// channels 16 * lane + 4 * j ... 4 * j + 3 of each lane. Everything per channel is brought into that order first.
+// Windows of 3x3, one filter per channel, in integers. The rows of a column are interleaved, so that one instruction
+// multiplies and adds several taps; a column is interleaved once for all windows that share it, those of the next row of
+// outputs among them. Interleaving within 128-bit lanes leaves the channels of a block in another order, which packing the
+// results to bytes undoes: vector j has channels 16 * lane + 4 * j ... 4 * j + 3 of each lane. Everything per channel is
+// brought into that order first. Where fewer channels are left than lanes hold, the lanes work on several parts of the row.
 #pragma once
 #include "int8_epilogue.h"
 
-/// Channels of a block; output pixels that are computed together; rows for which the numbers of a block are prepared once.
-enum { block_channels = 4 * WIDTH, three_outputs = 4, strip_rows = 8 };
+/// Keeps a vector where it is, which the compiler would rather load again wherever it is used.
+#ifdef __aarch64__
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+w"(v))
+#else
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
+#endif
+
+/// Channels of a block; rows for which the numbers of a block are prepared once; bytes of packed multipliers.
+enum { block_channels = 4 * WIDTH, strip_rows = 16, packed_block = (4 + 6 * DEPTHWISE_FORM) * WIDTH * 4 };
 
 /// What stands beside a block of channels, in the order of the sums.
 struct beside {
     vector multiplier[4], bias[4], high[4], inverse_scale[4], zero[4];
+    /// [4 vectors of starting sums, then per column and half its multipliers], for a row of outputs and for the next one.
+    int8_t packed[2][packed_block] __attribute__((aligned(64)));
     uint8_t low[block_channels];
 };
 
-INLINE void reordered(vector *target, const float *source) {
+/// Of `parts` times as many channels as are used, the first of them over and over. In bytes.
+INLINE void repeated(void *target, const void *source, ptrdiff_t used) {
+    for (ptrdiff_t i = 0; i < WIDTH * 4; i += 16) memcpy((char *)target + i, (const char *)source + i % used, 16);
+}
+
+INLINE void reordered(vector *target, const float *source, const int parts) {
     float numbers[block_channels];
     for (int j = 0; j < 4; j++)
         for (int lane = 0; lane < WIDTH / 4; lane++)
-            memcpy(numbers + j * WIDTH + lane * 4, source + lane * 16 + j * 4, 16);
+            memcpy(numbers + j * WIDTH + lane * 4, source + lane % (WIDTH / 4 / parts) * 16 + j * 4, 16);
     memcpy(target, numbers, sizeof numbers);
 }
 
-/// One row of outputs of one block of channels.
+/// One row of outputs, or two, of one block of channels.
 struct row {
     const struct beside *beside;
-    /// [4 vectors of starting sums, then per column and half its multipliers]
-    const int8_t *packed;
-    const uint8_t *rows[3], *outside;
-    ptrdiff_t pitches[3];
+    /// Rows outside of the image are one pixel over and over.
+    const uint8_t *rows[4], *outside;
+    ptrdiff_t pitches[4];
     ptrdiff_t width, pad;
     uint8_t *output;
-    ptrdiff_t output_pitch, count;
+    /// From a pixel, and from a row, to the next one.
+    ptrdiff_t output_pitch, output_row;
+    /// Channels that exist; first outputs of the parts, and how many each has.
+    ptrdiff_t count, starts[4], outputs;
 };
 
-INLINE vector three_finished(const struct beside *b, const enum finish finish, integers sum, int j) {
-    vector f = fused(__builtin_convertvector(sum, vector), b->multiplier[j], b->bias[j]);
-    if (finish == finish_silu) f = fused(f / one_and_exponential(f), b->inverse_scale[j], b->zero[j]);
-    return least(f, b->high[j]);
+/// A pixel of each part: bytes of input row `ky` and column `ix` (of the first part's first window).
+INLINE octets_of_block three_pixels(const struct row *r, const int stride, const int parts, const int checked,
+                                    const int ky, ptrdiff_t ix) {
+    const uint8_t *p[4];
+    for (int part = 0; part < parts; part++) {
+        const ptrdiff_t x = ix + r->starts[part] * stride;
+        p[part] = checked && (x < 0 || x >= r->width) ? r->outside : r->rows[ky] + x * r->pitches[ky];
+    }
+    return joined(p, parts);
 }
 
-INLINE void three_windows(const struct row *r, const enum finish finish, const int stride, const int outputs,
-                          ptrdiff_t x) {
-    const uint8_t *columns[(three_outputs - 1) * 2 + 3][3];
-    const int count = (outputs - 1) * stride + 3;
-    for (int i = 0; i < count; i++) {
-        const ptrdiff_t ix = x * stride - r->pad + i;
-        const int is_inside = ix >= 0 && ix < r->width;
-        for (int ky = 0; ky < 3; ky++) columns[i][ky] = is_inside ? r->rows[ky] + ix * r->pitches[ky] : r->outside;
+/// 1 ... 32 bytes.
+INLINE void copy_few(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
+    if (count >= 16) {
+        memcpy(target, source, 16);
+        memcpy(target + count - 16, source + count - 16, 16);
+    } else if (count >= 8) {
+        memcpy(target, source, 8);
+        memcpy(target + count - 8, source + count - 8, 8);
+    } else if (count >= 4) {
+        memcpy(target, source, 4);
+        memcpy(target + count - 4, source + count - 4, 4);
+    } else {
+        for (ptrdiff_t i = 0; i < count; i++) target[i] = source[i];
     }
-    integers packed[three_outputs][2];
+}
+
+INLINE void three_stored(const struct row *r, const int parts, octets_of_block b, uint8_t *target) {
+    const int unit = block_channels / parts;
+    if (parts == 1 && r->count >= unit) {
+        memcpy(target, &b, sizeof b);
+        return;
+    }
+    uint8_t whole[block_channels];
+    memcpy(whole, &b, sizeof b);
+    for (int part = 0; part < parts; part++) {
+        uint8_t *t = target + r->starts[part] * r->output_pitch;
+        if (r->count >= unit)
+            memcpy(t, whole + part * unit, (size_t)unit);
+#ifdef HAS_MASKS
+        else
+            store_octets_masked(t, whole + part * unit, r->count);
+#else
+        else
+            copy_few(t, whole + part * unit, r->count);
+#endif
+    }
+}
+
+/// Adds the products of one half of the channels for windows q ... q + outputs of each part, of one or two rows.
+INLINE void three_sums(integers (*sums)[THREE_OUTPUTS][2], const struct row *r, const int stride, const int rows,
+                       const int parts, const int checked, const int outputs, ptrdiff_t q, const int half) {
+    const int count = (outputs - 1) * stride + 3;
+    const ptrdiff_t ix = q * stride - r->pad;
+    const int8_t *packed = r->beside->packed[0] + half * DEPTHWISE_FORM * WIDTH * 4;
+    for (int j = 0; j < 2; j++) {
+        const integers start = *(const loose_integers *)(r->beside->packed[0] + (half * 2 + j) * WIDTH * 4);
+        for (int o = 0; o < outputs; o++)
+            for (int y = 0; y < rows; y++) sums[y][o][j] = start;
+    }
+#if DEPTHWISE_FORM == 2
+    // Loads would take longer than the multiplications: what is used more than once stays in registers.
+    integers weights[3][2];
+    for (int kx = 0; kx < 3; kx++)
+        for (int j = 0; j < 2; j++) {
+            weights[kx][j] = *(const loose_integers *)(packed + (4 + kx * 2 * DEPTHWISE_FORM + j) * WIDTH * 4);
+            KEEP_IN_REGISTER(weights[kx][j]);
+        }
+#endif
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++) {
+        integers taps[2][DEPTHWISE_FORM];
+        octets_of_block in[4] = {0};
+        for (int ky = 0; ky < rows + 2; ky++) in[ky] = three_pixels(r, stride, parts, checked, ky, ix + i);
+        interleaved(taps[0], in, rows > 1, half);
+#if DEPTHWISE_FORM == 2
+        for (int j = 0; rows > 1 && j < 2; j++) taps[1][j] = taps_below(taps[0][j]);
+#endif
+        for (int o = 0; o < outputs; o++) {
+            const int kx = i - o * stride;
+            if (kx < 0 || kx >= 3) continue;
+            for (int y = 0; y < rows; y++)
+                for (int j = 0; j < 2; j++) {
+#if DEPTHWISE_FORM == 2
+                    sums[y][o][j] = column_added(sums[y][o][j], taps[y][j], weights[kx][j]);
+#else
+                    sums[y][o][j] = column_added(sums[y][o][j], taps[0],
+                                                 packed + y * packed_block + (4 + kx * 2 * DEPTHWISE_FORM) * WIDTH * 4, j);
+#endif
+                }
+        }
+        // Column after column: else the compiler finishes window after window and keeps what they share in memory.
+        for (int o = 0; o < outputs; o++)
+            for (int y = 0; y < rows; y++)
+                for (int j = 0; j < 2; j++) KEEP_IN_REGISTER(sums[y][o][j]);
+    }
+}
+
+/// Windows q ... q + outputs of each part, of one or two rows.
+INLINE void three_windows(const struct row *r, const enum finish finish, const int stride, const int rows,
+                          const int parts, const int checked, const int outputs, ptrdiff_t q) {
+    integers packed[2][THREE_OUTPUTS][2];
 #pragma clang loop unroll(full)
     for (int half = 0; half < 2; half++) {
-        integers sums[three_outputs][2];
+        integers sums[2][THREE_OUTPUTS][2];
+        // What the other half loaded is loaded again, rather than kept in memory.
+        __asm__ volatile("" ::: "memory");
+        three_sums(sums, r, stride, rows, parts, checked, outputs, q, half);
+        integers words[2][THREE_OUTPUTS][2];
         for (int j = 0; j < 2; j++) {
-            const integers start = *(const loose_integers *)(r->packed + (half * 2 + j) * WIDTH * 4);
-            for (int o = 0; o < outputs; o++) sums[o][j] = start;
+            const struct beside *b = r->beside;
+            vector multiplier = b->multiplier[half * 2 + j], bias = b->bias[half * 2 + j], high = b->high[half * 2 + j];
+#if DEPTHWISE_FORM == 2
+            KEEP_IN_REGISTER(multiplier);
+            KEEP_IN_REGISTER(bias);
+            KEEP_IN_REGISTER(high);
+#endif
+            for (int y = 0; y < rows; y++)
+                for (int o = 0; o < outputs; o++) {
+                    vector f = fused(__builtin_convertvector(sums[y][o][j], vector), multiplier, bias);
+                    if (finish == finish_silu)
+                        f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
+                    words[y][o][j] = nearest(least(f, high));
+                }
         }
-        const int8_t *weights = r->packed + (4 + half * DEPTHWISE_FORM) * WIDTH * 4;
-#pragma clang loop unroll(full)
-        for (int i = 0; i < count; i++) {
-            integers taps[DEPTHWISE_FORM];
-            interleaved(taps, columns[i][0], columns[i][1], columns[i][2], half);
-            for (int o = 0; o < outputs; o++) {
-                const int kx = i - o * stride;
-                if (kx < 0 || kx >= 3) continue;
-                for (int j = 0; j < 2; j++)
-                    sums[o][j] = column_added(sums[o][j], taps, weights + kx * 2 * DEPTHWISE_FORM * WIDTH * 4, j);
-            }
-        }
-        for (int o = 0; o < outputs; o++)
-            packed[o][half] = pack_words(nearest(three_finished(r->beside, finish, sums[o][0], half * 2)),
-                                         nearest(three_finished(r->beside, finish, sums[o][1], half * 2 + 1)));
+        for (int y = 0; y < rows; y++)
+            for (int o = 0; o < outputs; o++) packed[y][o][half] = pack_words(words[y][o][0], words[y][o][1]);
     }
-    for (int o = 0; o < outputs; o++) {
-        octets_of_block low, b = (octets_of_block)pack_octets(packed[o][0], packed[o][1]);
-        memcpy(&low, r->beside->low, sizeof low);
-        b = __builtin_elementwise_max(b, low);
-        uint8_t *target = r->output + (x + o) * r->output_pitch;
-        if (r->count >= block_channels) {
-            memcpy(target, &b, sizeof b);
-        } else {
-            uint8_t whole[block_channels];
-            memcpy(whole, &b, sizeof b);
-            ptrdiff_t done = 0;
-            for (; done + 16 <= r->count; done += 16) memcpy(target + done, whole + done, 16);
-            for (; done + 4 <= r->count; done += 4) memcpy(target + done, whole + done, 4);
-            for (; done < r->count; done++) target[done] = whole[done];
+    octets_of_block low;
+    memcpy(&low, r->beside->low, sizeof low);
+    for (int y = 0; y < rows; y++)
+        for (int o = 0; o < outputs; o++) {
+            const octets_of_block b = (octets_of_block)pack_octets(packed[y][o][0], packed[y][o][1]);
+            three_stored(r, parts, __builtin_elementwise_max(b, low),
+                         r->output + y * r->output_row + (q + o) * r->output_pitch);
         }
+}
+
+INLINE void three_row(const struct row *r, const enum finish finish, const int stride, const int rows,
+                      const int parts) {
+    const ptrdiff_t outputs = r->outputs, last = r->starts[parts - 1];
+    if (outputs < THREE_OUTPUTS) {
+        for (ptrdiff_t q = 0; q < outputs; q++) three_windows(r, finish, stride, rows, parts, 1, 1, q);
+        return;
+    }
+    for (ptrdiff_t q = 0; q < outputs; q += THREE_OUTPUTS) {
+        // The last windows end where the row ends, some computed again.
+        if (q + THREE_OUTPUTS > outputs) q = outputs - THREE_OUTPUTS;
+        if (q * stride >= r->pad && (last + q + THREE_OUTPUTS - 1) * stride + 2 - r->pad < r->width)
+            three_windows(r, finish, stride, rows, parts, 0, THREE_OUTPUTS, q);
+        else
+            three_windows(r, finish, stride, rows, parts, 1, THREE_OUTPUTS, q);
     }
 }
 
-INLINE void three_row(const struct row *r, const enum finish finish, const int stride, ptrdiff_t outputs) {
-    ptrdiff_t x = 0;
-    for (; x + three_outputs <= outputs; x += three_outputs) three_windows(r, finish, stride, three_outputs, x);
-    for (; x < outputs; x++) three_windows(r, finish, stride, 1, x);
-}
+#define ROWS(finish, stride, rows, parts)                                                                  \
+    static __attribute__((noinline)) void three_##finish##_##stride##_##rows##_##parts(const struct row *r) { \
+        three_row(r, finish, stride, rows, parts);                                                         \
+    }
+#if WIDTH >= 16
+#define ROWS_OF_PARTS(finish, stride, rows) \
+    ROWS(finish, stride, rows, 1)           \
+    ROWS(finish, stride, rows, 2)           \
+    ROWS(finish, stride, rows, 4)
+#define ALL_PARTS(finish, stride, rows) \
+    {three_##finish##_##stride##_##rows##_1, three_##finish##_##stride##_##rows##_2, three_##finish##_##stride##_##rows##_4}
+#elif WIDTH >= 8
+#define ROWS_OF_PARTS(finish, stride, rows) \
+    ROWS(finish, stride, rows, 1)           \
+    ROWS(finish, stride, rows, 2)
+#define ALL_PARTS(finish, stride, rows) {three_##finish##_##stride##_##rows##_1, three_##finish##_##stride##_##rows##_2}
+#else
+#define ROWS_OF_PARTS(finish, stride, rows) ROWS(finish, stride, rows, 1)
+#define ALL_PARTS(finish, stride, rows) {three_##finish##_##stride##_##rows##_1}
+#endif
+#define ROWS_OF_FINISH(finish)    \
+    ROWS_OF_PARTS(finish, 1, 1)   \
+    ROWS_OF_PARTS(finish, 1, 2)   \
+    ROWS_OF_PARTS(finish, 2, 1)
+#define RUNS_OF_FINISH(finish) \
+    {ALL_PARTS(finish, 1, 1), ALL_PARTS(finish, 1, 2), ALL_PARTS(finish, 2, 1)}
+ROWS_OF_FINISH(finish_linear)
+ROWS_OF_FINISH(finish_silu)
 
-static __attribute__((noinline)) void three_linear(const struct row *r, ptrdiff_t outputs) {
-    three_row(r, finish_linear, 1, outputs);
-}
-static __attribute__((noinline)) void three_silu(const struct row *r, ptrdiff_t outputs) {
-    three_row(r, finish_silu, 1, outputs);
-}
-static __attribute__((noinline)) void three_linear_strided(const struct row *r, ptrdiff_t outputs) {
-    three_row(r, finish_linear, 2, outputs);
-}
-static __attribute__((noinline)) void three_silu_strided(const struct row *r, ptrdiff_t outputs) {
-    three_row(r, finish_silu, 2, outputs);
+/// By function, {stride 1, two rows of stride 1, stride 2}, and parts {1, 2, 4}.
+static void (*const three_runs[2][3][3])(const struct row *) = {
+    RUNS_OF_FINISH(finish_linear),
+    RUNS_OF_FINISH(finish_silu),
+};
+
+/// Prepares the numbers of channels c ... c + block_channels.
+static void beside_block(struct beside *b, const struct int8_convolution *task, const enum finish finish, ptrdiff_t c,
+                         const int parts) {
+    const struct int8_epilogue *e = &task->epilogue;
+    reordered(b->multiplier, e->multiplier + c, parts);
+    reordered(b->bias, e->bias + c, parts);
+    reordered(b->high, e->high + c, parts);
+    if (finish == finish_silu) {
+        reordered(b->inverse_scale, e->inverse_scale + c, parts);
+        reordered(b->zero, e->zero + c, parts);
+    }
+    for (int i = 0; i < block_channels; i += 16) memcpy(b->low + i, e->low + c + i % (block_channels / parts), 16);
+    const int8_t *packed = (const int8_t *)task->weights + int8_depthwise_floats(WIDTH, task->channels, 9) +
+                           c * (4 + 6 * DEPTHWISE_FORM);
+    for (int i = 0; i < packed_block; i += WIDTH * 4) repeated(b->packed[0] + i, packed + i, WIDTH * 4 / parts);
+#if DEPTHWISE_FORM == 4
+    for (int i = 4; i < 4 + 6 * DEPTHWISE_FORM; i += DEPTHWISE_FORM)
+        column_below(b->packed[1] + i * WIDTH * 4, b->packed[0] + i * WIDTH * 4);
+#endif
 }
 
 /// Output rows [begin, end). False if it is another kind of layer.
 static int depthwise_three(const struct int8_convolution *task, const enum finish finish, const uint8_t *input,
                            uint8_t *output, ptrdiff_t begin, ptrdiff_t end) {
     const struct float_window *w = &task->window;
-    const struct int8_epilogue *e = &task->epilogue;
     if (w->kernel_height != 3 || w->kernel_width != 3 || w->dilation_x != 1 || w->stride_x < 1 || w->stride_x > 2 ||
         (finish != finish_linear && finish != finish_silu))
         return 0;
-    void (*const run)(const struct row *, ptrdiff_t) =
-        finish == finish_linear ? (w->stride_x == 1 ? three_linear : three_linear_strided)
-                                : (w->stride_x == 1 ? three_silu : three_silu_strided);
-    const int8_t *packed = (const int8_t *)task->weights + int8_depthwise_floats(WIDTH, task->channels, 9);
+    const int pairs = w->stride_x == 1 && w->stride_y == 1 && w->dilation_y == 1;
     for (ptrdiff_t strip = begin; strip < end; strip += strip_rows)
         for (ptrdiff_t c = 0; c < task->channels; c += block_channels) {
+            const ptrdiff_t left = task->channels - c;
+            // Parts of 16 channels at least.
+            const int most = WIDTH >= 16 ? 2 : WIDTH >= 8 ? 1 : 0;
+            const int wanted = left > block_channels / 2 ? 0 : left > block_channels / 4 ? 1 : 2;
+            const int form = wanted < most ? wanted : most;
+            const int parts = 1 << form;
             struct beside beside;
-            reordered(beside.multiplier, e->multiplier + c);
-            reordered(beside.bias, e->bias + c);
-            reordered(beside.high, e->high + c);
-            if (finish == finish_silu) {
-                reordered(beside.inverse_scale, e->inverse_scale + c);
-                reordered(beside.zero, e->zero + c);
-            }
-            memcpy(beside.low, e->low + c, block_channels);
+            beside_block(&beside, task, finish, c, parts);
             struct row row = {
                 .beside = &beside,
-                .packed = packed + c * (4 + 6 * DEPTHWISE_FORM),
                 .outside = task->outside + c,
                 .width = w->input_width,
                 .pad = w->pad_left,
                 .output_pitch = w->output_pitch,
-                .count = task->channels - c,
+                .output_row = w->output_width * w->output_pitch,
+                .count = left,
+                .outputs = (w->output_width + parts - 1) / parts,
             };
-            for (ptrdiff_t y = strip; y < end && y < strip + strip_rows; y++) {
-                for (int ky = 0; ky < 3; ky++) {
+            for (int part = 0; part < parts; part++) {
+                const ptrdiff_t start = part * row.outputs, most = w->output_width - row.outputs;
+                row.starts[part] = start < most ? start : most;
+            }
+            const ptrdiff_t stop = strip + strip_rows < end ? strip + strip_rows : end;
+            for (ptrdiff_t y = strip; y < stop;) {
+                const int rows = pairs && y + 1 < stop ? 2 : 1;
+                for (int ky = 0; ky < rows + 2; ky++) {
                     const ptrdiff_t iy = y * w->stride_y - w->pad_top + ky * w->dilation_y;
-                    // A row outside of the image is one pixel over and over.
                     const int is_inside = iy >= 0 && iy < w->input_height;
                     row.rows[ky] = is_inside ? input + iy * w->input_width * w->input_pitch + c : row.outside;
                     row.pitches[ky] = is_inside ? w->input_pitch : 0;
                 }
-                row.output = output + y * w->output_width * w->output_pitch + c;
-                run(&row, w->output_width);
+                row.output = output + y * row.output_row + c;
+                three_runs[finish == finish_silu][w->stride_x == 2 ? 2 : rows - 1][form](&row);
+                y += rows;
             }
         }
     return 1;

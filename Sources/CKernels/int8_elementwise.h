@@ -134,6 +134,36 @@ INLINE void store_triples(uint8_t *target, const uint8_t *a, const uint8_t *b, c
     memcpy(target + 32, &third, 16);
 }
 
+/// x / scale rounded once, as the division gives it: the product with the rounded reciprocal, corrected by what it leaves
+/// (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990). |x| at most `limit`,
+/// where bytes have been saturated for long and integers are still exact.
+struct divisor {
+    vector scale, inverse, limit;
+    /// The reciprocal of a scale far out of the ordinary is no normal number; and where fused multiplications are
+    /// functions, divisions are faster.
+    int is_ordinary;
+};
+
+INLINE struct divisor divisor_of(float scale) {
+    const int is_ordinary = WIDTH >= 8 && scale > 1e-18f && scale < 1e18f;
+    const struct divisor d = {splat(scale), splat(1 / scale), splat(4e6f * scale), is_ordinary};
+    return d;
+}
+
+INLINE vector quotient(vector x, const struct divisor *d) {
+    if (!d->is_ordinary) return least(greatest(x / d->scale, splat(-4e6f)), splat(4e6f));
+    x = least(greatest(x, -d->limit), d->limit);
+    const vector q = x * d->inverse;
+    return fused(fused(-q, d->scale, x), d->inverse, q);
+}
+
+/// Bytes of WIDTH numbers: rint(quotient) + zero.
+INLINE bytes quantized(vector quotient, integers zero) {
+    integers i = nearest(quotient) + zero;
+    i = __builtin_elementwise_min(__builtin_elementwise_max(i, (integers){0}), (integers){0} + 255);
+    return __builtin_convertvector(i, bytes);
+}
+
 static void quantize_planes(const float *scale, const float *zero, const float *x, ptrdiff_t plane, uint8_t *y,
                             ptrdiff_t y_pitch, ptrdiff_t pixels, ptrdiff_t channels) {
     enum { run = 64 };
@@ -141,12 +171,15 @@ static void quantize_planes(const float *scale, const float *zero, const float *
     for (ptrdiff_t i = 0; i < pixels; i += run) {
         const ptrdiff_t count = pixels - i < run ? pixels - i : run;
         for (ptrdiff_t c = 0; c < channels; c++) {
-            const vector divisor = splat(scale[c]), offset = splat(zero[c]);
+            const struct divisor divisor = divisor_of(scale[c]);
+            const integers offset = (integers){0} + (int32_t)zero[c];
             const float *p = x + c * plane + i;
             ptrdiff_t j = 0;
-            for (; j + WIDTH <= count; j += WIDTH)
-                store_bytes(stored[c] + j, rounded(load(p + j) / divisor) + offset, WIDTH);
-            if (j < count) store_bytes(stored[c] + j, rounded(load_part(p + j, count - j) / divisor) + offset, count - j);
+            for (; j < count; j += WIDTH) {
+                const vector v = count - j < WIDTH ? load_part(p + j, count - j) : load(p + j);
+                const bytes b = quantized(quotient(v, &divisor), offset);
+                memcpy(stored[c] + j, &b, sizeof b);
+            }
         }
         uint8_t *target = y + i * y_pitch;
         ptrdiff_t j = 0;

@@ -4,12 +4,32 @@
 #include "int8_vectors.h"
 
 /// Forms of epilogues that are compiled on their own, so that loops over pixels have no choices inside.
-enum finish { finish_linear, finish_linear_residual, finish_silu, finish_any };
+enum finish {
+    finish_linear,
+    finish_linear_residual,
+    finish_silu,
+    /// SiLU, or bounds, then the residual.
+    finish_silu_residual,
+    finish_bounds_residual,
+    /// Floats with bounds, without a residual.
+    finish_float,
+    finish_any,
+    finish_count
+};
 
 INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *residual) {
-    if (e->high && !e->inverse_scale) return residual ? finish_linear_residual : finish_linear;
-    if (e->high && !residual && e->activation.activation == float_silu) return finish_silu;
+    const enum float_activation activation = e->activation.activation;
+    if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
+    if (!e->inverse_scale) return residual ? finish_linear_residual : finish_linear;
+    if (activation == float_silu && !residual) return finish_silu;
+    if (activation == float_silu && e->residual_after_activation) return finish_silu_residual;
+    if (activation == float_clamp && residual && e->residual_after_activation) return finish_bounds_residual;
     return finish_any;
+}
+
+/// The residual of filters c ... c + WIDTH in steps from its zero point.
+INLINE vector residual_steps(const struct int8_epilogue *e, const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
+    return load_bytes_part(residual + c, count) - load(e->residual_zero + c);
 }
 
 /// The numbers to store, of filters c ... c + WIDTH: in units of the output and not above `high` if it is bytes.
@@ -18,10 +38,18 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
     vector f = fused(sum, load(e->multiplier + c), load(e->bias + c));
     if (finish == finish_linear_residual)
         f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
-    if (finish == finish_silu) f = fused(f / one_and_exponential(f), load(e->inverse_scale + c), load(e->zero + c));
+    if (finish == finish_float)
+        return least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
+    if (finish == finish_silu || finish == finish_silu_residual) f = f / one_and_exponential(f);
+    if (finish == finish_bounds_residual)
+        f = least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
+    if (finish == finish_silu_residual || finish == finish_bounds_residual)
+        f = fused(residual_steps(e, residual, c, count), load(e->residual_scale + c), f);
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual)
+        f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
     if (finish == finish_any) {
         vector r = {0};
-        if (residual) r = load_bytes_part(residual + c, count) - load(e->residual_zero + c);
+        if (residual) r = residual_steps(e, residual, c, count);
         if (residual && !e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
         if (e->high && e->activation.activation == float_silu)
             f = f / one_and_exponential(f);
@@ -34,24 +62,37 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
     return least(f, load(e->high + c));
 }
 
-/// Stores filters c ... c + 2 * WIDTH of two pixels, `count` of them that exist.
+/// Floats of one pixel.
+INLINE void store_floats(float *p, const vector *v, const int vectors, ptrdiff_t count) {
+    if (vectors == 1) {
+        store_part(p, v[0], count);
+    } else {
+        store_part(p, v[0], WIDTH);
+        store_part(p + WIDTH, v[1], count - WIDTH);
+    }
+}
+
+/// Stores filters c ... c + vectors * WIDTH of two pixels, `count` of them that exist, more than (vectors - 1) * WIDTH.
 INLINE void store_pair(const struct int8_epilogue *e, void *first, void *second, const vector *a, const vector *b,
                        const int vectors, ptrdiff_t c, ptrdiff_t count) {
     if (!e->high) {
-        memcpy((float *)first + c, a, (size_t)count * sizeof(float));
-        memcpy((float *)second + c, b, (size_t)count * sizeof(float));
+        store_floats((float *)first + c, a, vectors, count);
+        store_floats((float *)second + c, b, vectors, count);
         return;
     }
     uint8_t *p = (uint8_t *)first + c, *q = (uint8_t *)second + c;
     const integers zero = {0};
-    if (count == 2 * WIDTH || (vectors == 1 && count == WIDTH)) {
-        store_saturated(p, q, nearest(a[0]), vectors > 1 ? nearest(a[1]) : zero, nearest(b[0]),
-                        vectors > 1 ? nearest(b[1]) : zero, vectors, e->low + c);
+    const integers a0 = nearest(a[0]), a1 = vectors > 1 ? nearest(a[1]) : zero;
+    const integers b0 = nearest(b[0]), b1 = vectors > 1 ? nearest(b[1]) : zero;
+    if (count == vectors * WIDTH) {
+        store_saturated(p, q, a0, a1, b0, b1, vectors, e->low + c);
         return;
     }
+#ifdef HAS_MASKS
+    store_saturated_part(p, q, a0, a1, b0, b1, e->low + c, count);
+#else
     uint8_t whole[2][2 * WIDTH];
-    store_saturated(whole[0], whole[1], nearest(a[0]), vectors > 1 ? nearest(a[1]) : zero, nearest(b[0]),
-                    vectors > 1 ? nearest(b[1]) : zero, vectors, e->low + c);
+    store_saturated(whole[0], whole[1], a0, a1, b0, b1, vectors, e->low + c);
     if (2 * count >= WIDTH && WIDTH >= 8 && count <= WIDTH) {
         // Half a vector, and once more the half that ends where the filters end.
         memcpy(p, whole[0], WIDTH / 2);
@@ -67,4 +108,5 @@ INLINE void store_pair(const struct int8_epilogue *e, void *first, void *second,
         memcpy(p, whole[0], (size_t)count);
         memcpy(q, whole[1], (size_t)count);
     }
+#endif
 }

@@ -100,44 +100,73 @@ INLINE uint8x16_t in_turn(uint8x16_t a, uint8x16_t b, const int half) {
     return half == 0 ? vzip1q_u8(a, b) : vzip2q_u8(a, b);
 }
 
-#if defined(NEON_I8MM) || defined(NEON_DOTPROD)
-/// Depthwise: taps of a column as four bytes, the last of them without weight.
-#define DEPTHWISE_FORM 2
+INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
+    (void)parts;
+    return (octets_of_block)vld1q_u8(p[0]);
+}
 
-INLINE void interleaved(four_integers *taps, const uint8_t *first, const uint8_t *second, const uint8_t *third,
-                        const int half) {
-    const uint16x8_t upper = vreinterpretq_u16_u8(in_turn(offset(vld1q_u8(first)), offset(vld1q_u8(second)), half));
-    const uint16x8_t lower = vreinterpretq_u16_u8(in_turn(offset(vld1q_u8(third)), vdupq_n_u8(0), half));
+#if defined(NEON_I8MM) || defined(NEON_DOTPROD)
+/// Depthwise: taps of a column as four bytes, the last of them without weight or that of the next row of outputs.
+#define DEPTHWISE_FORM 2
+#define THREE_OUTPUTS 4
+
+INLINE void interleaved(four_integers *taps, const octets_of_block *rows, const int has_fourth, const int half) {
+    const uint8x16_t fourth = has_fourth ? offset((uint8x16_t)rows[3]) : vdupq_n_u8(0);
+    const uint16x8_t upper =
+        vreinterpretq_u16_u8(in_turn(offset((uint8x16_t)rows[0]), offset((uint8x16_t)rows[1]), half));
+    const uint16x8_t lower = vreinterpretq_u16_u8(in_turn(offset((uint8x16_t)rows[2]), fourth, half));
     taps[0] = (four_integers)vzip1q_u16(upper, lower);
     taps[1] = (four_integers)vzip2q_u16(upper, lower);
 }
 
-INLINE four_integers column_added(four_integers sum, const four_integers *taps, const int8_t *weights, const int j) {
+INLINE four_integers column_added(four_integers sum, four_integers taps, four_integers weights) {
 #ifdef NEON_I8MM
-    return (four_integers)vusdotq_s32((int32x4_t)sum, (uint8x16_t)taps[j], vld1q_s8(weights + j * 16));
+    return (four_integers)vusdotq_s32((int32x4_t)sum, (uint8x16_t)taps, (int8x16_t)weights);
 #else
-    return (four_integers)vdotq_s32((int32x4_t)sum, (int8x16_t)taps[j], vld1q_s8(weights + j * 16));
+    return (four_integers)vdotq_s32((int32x4_t)sum, (int8x16_t)taps, (int8x16_t)weights);
 #endif
 }
-#else
-/// Depthwise: taps of int16, in pairs. A column has two vectors of its upper two rows and two of its third row and zeros.
-#define DEPTHWISE_FORM 4
 
-INLINE void interleaved(four_integers *taps, const uint8_t *first, const uint8_t *second, const uint8_t *third,
-                        const int half) {
+/// The taps of the next row of outputs.
+INLINE four_integers taps_below(four_integers taps) { return (four_integers)vshrq_n_u32((uint32x4_t)taps, 8); }
+#else
+/// Depthwise: taps of int16, in pairs. A column has two vectors of its upper two rows and two of its third row with zeros
+/// or the row after it.
+#define DEPTHWISE_FORM 4
+#define THREE_OUTPUTS 3
+
+INLINE void interleaved(four_integers *taps, const octets_of_block *rows, const int has_fourth, const int half) {
     const int8x16_t upper =
-        vreinterpretq_s8_u8(in_turn(offset(vld1q_u8(first)), offset(vld1q_u8(second)), half));
-    const int8x16_t bytes_of_third = vreinterpretq_s8_u8(offset(vld1q_u8(third)));
-    const int16x8_t lower = half == 0 ? vmovl_s8(vget_low_s8(bytes_of_third)) : vmovl_high_s8(bytes_of_third);
+        vreinterpretq_s8_u8(in_turn(offset((uint8x16_t)rows[0]), offset((uint8x16_t)rows[1]), half));
     taps[0] = (four_integers)vmovl_s8(vget_low_s8(upper));
     taps[1] = (four_integers)vmovl_high_s8(upper);
-    taps[2] = (four_integers)vzip1q_s16(lower, vdupq_n_s16(0));
-    taps[3] = (four_integers)vzip2q_s16(lower, vdupq_n_s16(0));
+    if (has_fourth) {
+        const int8x16_t lower =
+            vreinterpretq_s8_u8(in_turn(offset((uint8x16_t)rows[2]), offset((uint8x16_t)rows[3]), half));
+        taps[2] = (four_integers)vmovl_s8(vget_low_s8(lower));
+        taps[3] = (four_integers)vmovl_high_s8(lower);
+    } else {
+        const int8x16_t third = vreinterpretq_s8_u8(offset((uint8x16_t)rows[2]));
+        const int16x8_t lower = half == 0 ? vmovl_s8(vget_low_s8(third)) : vmovl_high_s8(third);
+        taps[2] = (four_integers)vzip1q_s16(lower, vdupq_n_s16(0));
+        taps[3] = (four_integers)vzip2q_s16(lower, vdupq_n_s16(0));
+    }
 }
 
 INLINE four_integers column_added(four_integers sum, const four_integers *taps, const int8_t *weights, const int j) {
     sum = pairs_added(sum, taps[j], (four_integers)vld1q_s8(weights + j * 16));
     return pairs_added(sum, taps[2 + j], (four_integers)vld1q_s8(weights + (2 + j) * 16));
+}
+
+/// Multipliers of a column as the next row of outputs has them, {upper two rows} and {third row, zero} one tap further down.
+INLINE void column_below(int8_t *target, const int8_t *source) {
+    for (int j = 0; j < 2; j++) {
+        const uint32x4_t upper = vreinterpretq_u32_s8(vld1q_s8(source + j * 16));
+        const uint32x4_t lower = vreinterpretq_u32_s8(vld1q_s8(source + (2 + j) * 16));
+        vst1q_s8(target + j * 16, vreinterpretq_s8_u32(vshlq_n_u32(upper, 16)));
+        vst1q_s8(target + (2 + j) * 16,
+                 vreinterpretq_s8_u32(vorrq_u32(vshrq_n_u32(upper, 16), vshlq_n_u32(lower, 16))));
+    }
 }
 #endif
 

@@ -16,6 +16,24 @@
 extern const struct int8_kernels KERNELS_UNLIMITED;
 #endif
 
+static ptrdiff_t peak(ptrdiff_t rounds) {
+    uint8_t pixels[TILE_PIXELS][8] = {{1}};
+    int8_t weights[2 * WIDTH * 8] = {1};
+    const uint8_t *rows[TILE_PIXELS];
+    integers sums[TILE_PIXELS][2] = {{{0}}};
+    for (int p = 0; p < TILE_PIXELS; p++) rows[p] = pixels[p];
+    for (ptrdiff_t i = 0; i < rounds; i++) {
+        dot(sums, TILE_PIXELS, 2, rows, 0, weights);
+        // Operands might be others by now.
+        __asm__ volatile("" : : "r"(rows), "r"(weights) : "memory");
+    }
+    // The sums are wanted.
+    integers all = {0};
+    for (int p = 0; p < TILE_PIXELS; p++) all += sums[p][0] + sums[p][1];
+    __asm__ volatile("" : : "r"(&all) : "memory");
+    return rounds * TILE_PIXELS * 2 * WIDTH * 8;
+}
+
 const struct int8_kernels KERNELS_SYMBOL = {
     .name = KERNELS_NAME,
     .width = WIDTH,
@@ -39,4 +57,5 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .quantize = quantize,
     .quantize_planes = quantize_planes,
     .dequantize = dequantize,
+    .peak = peak,
 };

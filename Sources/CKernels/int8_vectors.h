@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vectors of WIDTH numbers, and the functions of numbers that layers end with. Every operation is one that IEEE 754 rounds
 // exactly, so all instruction sets compute the same bits. The including file defines WIDTH, INLINE, and for its instruction
-// set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even, |x| < 2^22 or below).
+// set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even, |x| < 2^22 or below);
+// if it has loads and stores of parts of vectors, HAS_MASKS, `load_bytes_masked`, `store_floats_masked` and
+// `store_saturated_part`.
 #pragma once
 #include <math.h>
 #include <string.h>
@@ -24,6 +26,19 @@ INLINE vector load_part(const float *p, ptrdiff_t count) {
     return v;
 }
 
+/// Stores `count` floats, 1 <= count <= WIDTH.
+INLINE void store_part(float *p, vector v, ptrdiff_t count) {
+#ifdef HAS_MASKS
+    store_floats_masked(p, v, count);
+#else
+    if (count == WIDTH) {
+        *(loose *)p = v;
+    } else {
+        for (ptrdiff_t i = 0; i < count; i++) p[i] = v[i];
+    }
+#endif
+}
+
 /// WIDTH bytes as float.
 INLINE vector load_bytes(const uint8_t *p) {
     bytes b;
@@ -33,10 +48,14 @@ INLINE vector load_bytes(const uint8_t *p) {
 
 /// `count` bytes as float, 0 <= count <= WIDTH, the others zero.
 INLINE vector load_bytes_part(const uint8_t *p, ptrdiff_t count) {
+#ifdef HAS_MASKS
+    return load_bytes_masked(p, count);
+#else
     if (count == WIDTH) return load_bytes(p);
     uint8_t whole[WIDTH] = {0};
     memcpy(whole, p, (size_t)count);
     return load_bytes(whole);
+#endif
 }
 
 /// Nearest integer, ties to even, saturated to 0...255.

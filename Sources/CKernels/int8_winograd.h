@@ -64,9 +64,9 @@ static void winograd_input(const struct int8_convolution *task, const uint8_t *i
     }
 }
 
-/// sums[tile][2 * WIDTH] of `tiles` rows of `v`, `padded` words apart.
-INLINE void winograd_products(const int tiles, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs, const int16_t *packed,
-                              int32_t *sums) {
+/// sums[tile][2 * WIDTH] of `tiles` rows of `v`, `padded` words apart; of the first of two vectors of filters alone, or both.
+INLINE void winograd_products(const int tiles, const int vectors, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs,
+                              const int16_t *packed, int32_t *sums) {
     integers total[WINOGRAD_TILES][2];
     for (int t = 0; t < tiles; t++) total[t][0] = total[t][1] = (integers){0};
     for (ptrdiff_t k = 0; k < pairs; k++, packed += 4 * WIDTH) {
@@ -76,23 +76,33 @@ INLINE void winograd_products(const int tiles, const int16_t *v, ptrdiff_t padde
         for (int t = 0; t < tiles; t++) {
             const integers pair = word_pair(v + t * padded + 2 * k);
             total[t][0] = pairs_added(total[t][0], pair, first);
-            total[t][1] = pairs_added(total[t][1], pair, second);
+            if (vectors > 1) total[t][1] = pairs_added(total[t][1], pair, second);
         }
     }
-    for (int t = 0; t < tiles; t++) memcpy(sums + t * 2 * WIDTH, total[t], sizeof total[t]);
+    for (int t = 0; t < tiles; t++) memcpy(sums + t * 2 * WIDTH, total[t], sizeof total[t][0] * (size_t)vectors);
 }
 
-static void winograd_position(ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs,
+INLINE void winograd_position(const int vectors, ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs,
                               const int16_t *packed, int32_t *sums) {
     for (; tiles >= WINOGRAD_TILES; tiles -= WINOGRAD_TILES) {
-        winograd_products(WINOGRAD_TILES, v, padded, pairs, packed, sums);
+        winograd_products(WINOGRAD_TILES, vectors, v, padded, pairs, packed, sums);
         v += WINOGRAD_TILES * padded, sums += WINOGRAD_TILES * 2 * WIDTH;
     }
     for (; WINOGRAD_TILES > 4 && tiles >= 4; tiles -= 4, v += 4 * padded, sums += 4 * 2 * WIDTH)
-        winograd_products(4, v, padded, pairs, packed, sums);
+        winograd_products(4, vectors, v, padded, pairs, packed, sums);
     for (; WINOGRAD_TILES > 2 && tiles >= 2; tiles -= 2, v += 2 * padded, sums += 2 * 2 * WIDTH)
-        winograd_products(2, v, padded, pairs, packed, sums);
-    if (tiles > 0) winograd_products(1, v, padded, pairs, packed, sums);
+        winograd_products(2, vectors, v, padded, pairs, packed, sums);
+    if (tiles > 0) winograd_products(1, vectors, v, padded, pairs, packed, sums);
+}
+
+static __attribute__((noinline)) void winograd_position_1(ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded,
+                                                          ptrdiff_t pairs, const int16_t *packed, int32_t *sums) {
+    winograd_position(1, tiles, v, padded, pairs, packed, sums);
+}
+
+static __attribute__((noinline)) void winograd_position_2(ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded,
+                                                          ptrdiff_t pairs, const int16_t *packed, int32_t *sums) {
+    winograd_position(2, tiles, v, padded, pairs, packed, sums);
 }
 
 /// A tile's sums of one vector of filters to 16 outputs. `sums`: [36 positions] `plane` apart.
@@ -149,6 +159,8 @@ static void winograd_tile_stored(const struct int8_convolution *task, enum finis
         case finish_linear_residual:
             return winograd_stored(task, finish_linear_residual, outputs, residual, output, ty, tx, c);
         case finish_silu: return winograd_stored(task, finish_silu, outputs, residual, output, ty, tx, c);
+        case finish_silu_residual:
+            return winograd_stored(task, finish_silu_residual, outputs, residual, output, ty, tx, c);
         default: return winograd_stored(task, finish_any, outputs, residual, output, ty, tx, c);
     }
 }
@@ -159,25 +171,29 @@ static void winograd(const struct int8_convolution *task, const uint8_t *input, 
     const ptrdiff_t padded = int8_winograd_padded(WIDTH, task->channels), pairs = (task->channels + 1) / 2;
     const ptrdiff_t most = int8_winograd_tiles(WIDTH, task->channels);
     const enum finish finish = finish_of(&task->epilogue, residual);
+    // A cache line more than it takes: the 36 positions of a tile do not fall on the same sets of the cache.
+    const ptrdiff_t plane = most * padded + 32, sums_plane = most * 2 * WIDTH + 16;
     int16_t *v = scratch;
-    int32_t *sums = (int32_t *)(v + 36 * most * padded);
+    int32_t *sums = (int32_t *)(v + 36 * plane);
     for (ptrdiff_t first = begin; first < end; first += most) {
         const ptrdiff_t count = end - first < most ? end - first : most;
         for (ptrdiff_t t = 0; t < count; t++)
-            winograd_input(task, input, (first + t) / across, (first + t) % across, v + t * padded, most * padded);
+            winograd_input(task, input, (first + t) / across, (first + t) % across, v + t * padded, plane);
         const char *packed = task->weights;
         for (ptrdiff_t c = 0; c < task->filters; c += 2 * WIDTH) {
             // [correction, 36 scales][2 * WIDTH filters], then [36 positions][pairs of channels][filters][2].
             const float *scales = (const float *)packed;
             const int16_t *filters = (const int16_t *)(scales + 37 * 2 * WIDTH);
+            const int vectors = task->filters - c > WIDTH ? 2 : 1;
             for (int position = 0; position < 36; position++)
-                winograd_position(count, v + position * most * padded, padded, pairs,
-                                  filters + position * pairs * 4 * WIDTH, sums + position * most * 2 * WIDTH);
+                (vectors > 1 ? winograd_position_2 : winograd_position_1)(
+                    count, v + position * plane, padded, pairs, filters + position * pairs * 4 * WIDTH,
+                    sums + position * sums_plane);
             packed = (const char *)(filters + 36 * pairs * 4 * WIDTH);
             for (ptrdiff_t t = 0; t < count; t++) {
                 vector outputs[16][2];
-                for (int half = 0; half < 2; half++)
-                    winograd_output(sums + t * 2 * WIDTH + half * WIDTH, most * 2 * WIDTH,
+                for (int half = 0; half < vectors; half++)
+                    winograd_output(sums + t * 2 * WIDTH + half * WIDTH, sums_plane,
                                     scales + 2 * WIDTH + half * WIDTH, load(scales + half * WIDTH), outputs, half);
                 winograd_tile_stored(task, finish, outputs, residual, output, (first + t) / across,
                                      (first + t) % across, c);

@@ -14,34 +14,39 @@ enum { block = 16 };
                     memcpy(target + y * target_row + x * target_column, source + y * source_row + x * source_column, \
                            sizeof(T));
 
-/// Four by four words at a time: target[y][x] = source[x][y].
+/// Four by four words: target[y][x] = source[x][y].
+static void transpose_four(char *target, const char *source, ptrdiff_t target_row, ptrdiff_t source_column) {
+    typedef uint32_t four __attribute__((vector_size(16)));
+    four a, b, c, d;
+    memcpy(&a, source, 16);
+    memcpy(&b, source + source_column, 16);
+    memcpy(&c, source + 2 * source_column, 16);
+    memcpy(&d, source + 3 * source_column, 16);
+    const four e = __builtin_shufflevector(a, b, 0, 4, 1, 5), f = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const four g = __builtin_shufflevector(c, d, 0, 4, 1, 5), h = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const four lines[4] = {
+        __builtin_shufflevector(e, g, 0, 1, 4, 5), __builtin_shufflevector(e, g, 2, 3, 6, 7),
+        __builtin_shufflevector(f, h, 0, 1, 4, 5), __builtin_shufflevector(f, h, 2, 3, 6, 7),
+    };
+    for (int y = 0; y < 4; y++) memcpy(target + y * target_row, &lines[y], 16);
+}
+
+/// A cache line of the source at a time: 16 rows of the target are written from left to right.
 static void transpose_words(char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row,
                             ptrdiff_t source_column) {
-    typedef uint32_t four __attribute__((vector_size(16)));
-    for (ptrdiff_t j = 0; j < columns; j += block)
-        for (ptrdiff_t i = 0; i < rows; i += 4)
-            for (ptrdiff_t x = j; x < columns && x < j + block; x += 4) {
-                if (rows - i < 4 || columns - x < 4) {
-                    for (ptrdiff_t y = i; y < rows && y < i + 4; y++)
-                        for (ptrdiff_t z = x; z < columns && z < x + 4; z++)
-                            memcpy(target + y * target_row + z * 4, source + z * source_column + y * 4, 4);
-                    continue;
+    for (ptrdiff_t i = 0; i < rows; i += block)
+        for (ptrdiff_t j = 0; j < columns; j += block)
+            for (ptrdiff_t y = i; y < rows && y < i + block; y += 4)
+                for (ptrdiff_t x = j; x < columns && x < j + block; x += 4) {
+                    if (rows - y >= 4 && columns - x >= 4) {
+                        transpose_four(target + y * target_row + x * 4, source + x * source_column + y * 4, target_row,
+                                       source_column);
+                        continue;
+                    }
+                    for (ptrdiff_t v = y; v < rows && v < y + 4; v++)
+                        for (ptrdiff_t u = x; u < columns && u < x + 4; u++)
+                            memcpy(target + v * target_row + u * 4, source + u * source_column + v * 4, 4);
                 }
-                four a, b, c, d;
-                const char *p = source + x * source_column + i * 4;
-                memcpy(&a, p, 16);
-                memcpy(&b, p + source_column, 16);
-                memcpy(&c, p + 2 * source_column, 16);
-                memcpy(&d, p + 3 * source_column, 16);
-                const four e = __builtin_shufflevector(a, b, 0, 4, 1, 5), f = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-                const four g = __builtin_shufflevector(c, d, 0, 4, 1, 5), h = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-                const four lines[4] = {
-                    __builtin_shufflevector(e, g, 0, 1, 4, 5), __builtin_shufflevector(e, g, 2, 3, 6, 7),
-                    __builtin_shufflevector(f, h, 0, 1, 4, 5), __builtin_shufflevector(f, h, 2, 3, 6, 7),
-                };
-                char *q = target + i * target_row + x * 4;
-                for (int y = 0; y < 4; y++) memcpy(q + y * target_row, &lines[y], 16);
-            }
 }
 
 static void copy_plane(char *target, const char *source, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t columns,

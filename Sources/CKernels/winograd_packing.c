@@ -23,7 +23,7 @@ ptrdiff_t int8_winograd_bytes(const struct int8_kernels *kernels, ptrdiff_t filt
 
 ptrdiff_t int8_winograd_scratch_bytes(const struct int8_kernels *kernels, ptrdiff_t channels) {
     const ptrdiff_t most = int8_winograd_tiles(kernels->width, channels);
-    return 36 * most * (int8_winograd_padded(kernels->width, channels) * 2 + 2 * kernels->width * 4) + 64;
+    return 36 * (most * (int8_winograd_padded(kernels->width, channels) * 2 + 2 * kernels->width * 4) + 2 * 64) + 64;
 }
 
 /// G g G^T of one 3x3 filter.

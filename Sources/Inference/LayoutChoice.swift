@@ -85,8 +85,14 @@ struct ConcatParts {
                 layouts[whole.index] == .channelsLast
             else { continue }
             var part = Part(whole: whole)
-            for case let id? in node.inputs {
+            for (place, id) in node.inputs.enumerated() {
+                guard let id else { continue }
                 let shape = graph[id].shape
+                if axis == 1, let split = Self.splitWhole(node, place, graph, producers, part, layouts),
+                    let base = base(of: split, graph, producers, layouts), parts[base] == nil
+                {
+                    parts[base] = part
+                }
                 // Pixels follow each other along the first spatial axis, of one image only.
                 let isBlock = axis == 1 || (axis == 2 && shape[0] == 1)
                 let channels = part.channel..<(part.channel + shape[1])
@@ -105,6 +111,20 @@ struct ConcatParts {
                 }
             }
         }
+    }
+
+    /// What is split along the channels into the inputs from `place` on, if the concatenation puts it together again.
+    private static func splitWhole(
+        _ node: Node, _ place: Int, _ graph: Graph, _ producers: [ValueID: Int], _ part: Part, _ layouts: [Layout]
+    ) -> ValueID? {
+        guard let first = node.inputs[place], let index = producers[first],
+            case .split(axis: 1, _) = graph.nodes[index].operation, let x = graph.nodes[index].inputs[0],
+            graph.constants[x] == nil, layouts[x.index] == .channelsLast, graph[x].type == graph[part.whole].type
+        else { return nil }
+        let pieces = graph.nodes[index].outputs
+        guard Array(node.inputs[place...].prefix(pieces.count)) == pieces else { return nil }
+        let channels = part.channel..<(part.channel + graph[x].shape[1])
+        return graph[x].quantization == graph[part.whole].quantization?.sliced(channels, of: 1) ? x : nil
     }
 
     /// The value that a kernel writes, of which `id` is another view; nil if no kernel writes it in pieces.

@@ -233,17 +233,24 @@ extension PlanBuilder {
         }
     }
 
-    /// The last step: outputs go to the place of their item.
+    /// The last steps: outputs go to the place of their item, in ONNX's order.
     mutating func addOutputs() {
-        let sources = graph.outputs.map { ($0, read($0, .rowMajor)) }
-        let counts = sources.map { graph[$0.0].shape.count * graph[$0.0].type.sizeBytes }
-        emit("outputs", sources.map(\.1)) { memory in
-            let pointers = sources.map { memory.pointer($0.1) }
-            return {
-                for index in pointers.indices {
-                    guard let target = memory.outputs[index].bytes.baseAddress else { continue }
-                    (target + memory.item * counts[index]).copyMemory(from: pointers[index], byteCount: counts[index])
+        for (index, id) in graph.outputs.enumerated() {
+            let value = graph[id]
+            // A value that lies otherwise is put in order on the way.
+            let source = graph.constants[id] == nil ? places[id] ?? read(id, .rowMajor) : read(id, .rowMajor)
+            let target = Place(root: source.root, layout: .rowMajor)
+            let move = StridedCopy(
+                value.shape, elementBytes: value.type.sizeBytes, source: value.shape.strides(in: source),
+                target: value.shape.strides(in: target))
+            let byteCount = value.shape.count * value.type.sizeBytes
+            emit("output \(value.name)", [source]) { memory in
+                guard let base = memory.outputs[index].bytes.baseAddress else { return {} }
+                let pointer = memory.pointer(source)
+                let work: Team.Work = { part, parts in
+                    move.run(pointer, base + memory.item * byteCount, part: part, parts: parts)
                 }
+                return { memory.team.run(work) }
             }
         }
     }

@@ -247,7 +247,8 @@ struct PlanBuilder {
         let (sourceBytes, targetBytes) = (sourceOffset * type.sizeBytes, targetOffset * type.sizeBytes)
         emit("copy \(name)", [from, to]) { memory in
             let (source, target) = (memory.pointer(from) + sourceBytes, memory.pointer(to) + targetBytes)
-            return { move.run(source, target) }
+            let work: Team.Work = { part, parts in move.run(source, target, part: part, parts: parts) }
+            return { memory.team.run(work) }
         }
     }
 }
@@ -282,5 +283,22 @@ struct StridedCopy: Sendable {
     func run(_ from: UnsafeRawPointer?, _ to: UnsafeMutableRawPointer?) {
         guard !isEmpty, let from, let to else { return }
         strided_copy(to, from, elementBytes, Int32(extents.count), extents, target, source)
+    }
+
+    /// One of `parts` parts, along the axis that is outermost in the target.
+    func run(_ from: UnsafeRawPointer?, _ to: UnsafeMutableRawPointer?, part: Int, parts: Int) {
+        guard parts > 1, let first = extents.first else {
+            if part == 0 { run(from, to) }
+            return
+        }
+        let share = Team.share(first, part, parts, unit: 16)
+        guard !isEmpty, !share.isEmpty, let from, let to else { return }
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: extents.count) { own in
+            _ = own.initialize(from: extents)
+            own[0] = share.count
+            strided_copy(
+                to + share.lowerBound * target[0], from + share.lowerBound * source[0], elementBytes,
+                Int32(extents.count), own.baseAddress, target, source)
+        }
     }
 }

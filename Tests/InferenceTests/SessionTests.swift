@@ -70,7 +70,8 @@ struct Numbers {
         }
     }
 
-    /// A network with everything that shares memory: parts of a concatenation, residuals, views and a head.
+    /// A network with everything that shares memory: parts of a concatenation, a split that it undoes, residuals, views and a
+    /// head.
     static func detector(seed: UInt64, channels: Int) throws -> Graph {
         var numbers = Numbers(seed: seed)
         var builder = GraphBuilder()
@@ -103,7 +104,10 @@ struct Numbers {
                 Resize(
                     mode: .nearest, coordinates: .asymmetric, scales: [1, 1, 2, 2], sizes: [1, channels + 3, 16, 20])),
             [gated])
-        let joined = try apply(.concat(axis: 1), [up, sum])
+        let sizes = [channels / 2, channels - channels / 2]
+        let halves = try builder.add("split", .split(axis: 1, sizes: sizes), [sum], outputs: ["left", "right"])
+            .compactMap { $0 }
+        let joined = try apply(.concat(axis: 1), [up] + halves + [layer(halves[1], 5, 3, 1)])
         let heads = try [joined, down].map { level in
             let head = try layer(level, 6, 1, 1)
             let score = try apply(.unary(.sigmoid), [layer(level, 2, 1, 1)])

@@ -23,6 +23,7 @@ struct BenchmarksTests {
         let names = lines.map(\.name)
         #expect(Set(names).count == names.count)
         for part in [
+            "kernels scalar: ceiling", "kernels scalar: depthwise 3x3", "kernels scalar: 3x3 Winograd",
             "frames: decode", "frames: infer", "frames: pipeline beside mosquitto", "telemetry: parse", "QoS 1",
         ] {
             #expect(names.contains { $0.contains(part) }, "\(part)")

@@ -85,6 +85,9 @@ struct int8_kernels {
     /// y = (x - zero[c]) * scale[c]
     void (*dequantize)(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// The multiplications of one tile of a convolution over and over, operands in the first-level cache: as fast as this
+    /// processor can be. Returns how many there were.
+    ptrdiff_t (*peak)(ptrdiff_t rounds);
 };
 
 /// The kernels for this processor, or those that the environment variable BROKERSIDE_CPU names (scalar, avx2, avxvnni, avx512, neon,
