@@ -192,7 +192,7 @@ enum Seeds {
 
     // MARK: TensorFlow Lite
 
-    static func tflite() -> [[UInt8]] { [Array(floatTFLite().data), Array(integerTFLite().data)] }
+    static func tflite() -> [[UInt8]] { [Array(floatTFLite().data), Array(TFLiteMaker.integerFullyConnected().data)] }
 
     private static func floatTFLite() -> TFLiteMaker {
         var maker = TFLiteMaker()
@@ -202,18 +202,6 @@ enum Seeds {
         let (c, y) = (maker.tensor("c", [1, 3, 3, 4]), maker.tensor("y", [1, 3, 3, 4]))
         maker.operation(3, [x, w, b], [c], options: [1: .int32(1), 2: .int32(1), 3: .int8(1)])
         maker.operation(14, [c], [y])
-        (maker.inputs, maker.outputs) = ([x], [y])
-        return maker
-    }
-
-    private static func integerTFLite() -> TFLiteMaker {
-        var maker = TFLiteMaker()
-        let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [-1])
-        let w = maker.constant(
-            "w", [2, 2], [Int8(2), 4, -3, 1], type: TFLiteMaker.int8, scales: [0.5, 1], zeros: [0, 0])
-        let b = maker.constant("b", [2], [Int32(4), -2], type: TFLiteMaker.int32, scales: [0.25, 0.5], zeros: [0, 0])
-        let y = maker.tensor("y", [1, 2], type: TFLiteMaker.int8, scales: [1], zeros: [3])
-        maker.operation(9, [x, w, b], [y])
         (maker.inputs, maker.outputs) = ([x], [y])
         return maker
     }

@@ -161,3 +161,18 @@ struct TFLiteMaker {
         try TFLiteFile(data, name: "made").model(shapes: shapes)
     }
 }
+
+extension TFLiteMaker {
+    /// x (int8, steps of 0.5 from -1) -> fully connected with weights per row -> y (int8, steps of 1)
+    static func integerFullyConnected() -> TFLiteMaker {
+        var maker = TFLiteMaker()
+        let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [-1])
+        let w = maker.constant(
+            "w", [2, 2], [Int8(2), 4, -3, 1], type: TFLiteMaker.int8, scales: [0.5, 1], zeros: [0, 0])
+        let b = maker.constant("b", [2], [Int32(4), -2], type: TFLiteMaker.int32, scales: [0.25, 0.5], zeros: [0, 0])
+        let y = maker.tensor("y", [1, 2], type: TFLiteMaker.int8, scales: [1], zeros: [3])
+        maker.operation(9, [x, w, b], [y])
+        (maker.inputs, maker.outputs) = ([x], [y])
+        return maker
+    }
+}

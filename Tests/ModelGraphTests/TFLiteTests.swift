@@ -44,21 +44,8 @@ import Testing
         #expect(result.array(of: Float.self) == [7, 100])
     }
 
-    /// x (int8, steps of 0.5 from -1) -> fully connected with weights per row -> y (int8, steps of 1)
-    private func quantized() -> TFLiteMaker {
-        var maker = TFLiteMaker()
-        let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [-1])
-        let w = maker.constant(
-            "w", [2, 2], [Int8(2), 4, -3, 1], type: TFLiteMaker.int8, scales: [0.5, 1], zeros: [0, 0])
-        let b = maker.constant("b", [2], [Int32(4), -2], type: TFLiteMaker.int32, scales: [0.25, 0.5], zeros: [0, 0])
-        let y = maker.tensor("y", [1, 2], type: TFLiteMaker.int8, scales: [1], zeros: [3])
-        maker.operation(9, [x, w, b], [y])
-        (maker.inputs, maker.outputs) = ([x], [y])
-        return maker
-    }
-
     @Test func integersKeepTheirTypeOutsideAndAreUnsignedInside() throws {
-        let model = try quantized().model()
+        let model = try TFLiteMaker.integerFullyConnected().model()
         let graph = model.graph
         #expect(graph[graph.inputs[0]].type == .int8 && graph[graph.outputs[0]].type == .int8)
         let layer = try #require(
@@ -132,7 +119,7 @@ import Testing
     // MARK: Hostile files
 
     @Test func truncatedAndAlteredFilesNeverCrash() {
-        for data in [convolution().data, quantized().data] {
+        for data in [convolution().data, TFLiteMaker.integerFullyConnected().data] {
             for index in data.indices {
                 _ = try? TFLiteFile(data.prefix(index), name: "cut").model()
                 for bits: UInt8 in [0x01, 0x80, 0xff] {
