@@ -121,6 +121,9 @@ package final class Session {
         }
     }
 
+    /// Items that the session has memory for.
+    package var batch: Int { model.batch }
+
     package var outputCount: Int { model.outputs.count }
 
     /// A float output, all items of the batch; only those of the last run are new.

@@ -188,7 +188,10 @@ extension StreamProcessor {
                     // What can go wrong here went wrong in `init`.
                     interpreters[index] = try? network.makeInterpreter(section)
                 }
-                return network.makeWorker(interpreters)
+                let worker = network.makeWorker(interpreters)
+                // What fails on nothing fails on frames as well, and is counted there.
+                try? worker.prepare()
+                return worker
             }
             return Worker.Tools(decoder: JPEGDecoder(limits: frameLimits), networks: workers)
         }

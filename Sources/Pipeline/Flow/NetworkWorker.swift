@@ -35,6 +35,10 @@ package final class NetworkWorker {
         return (frame, geometry)
     }
 
+    /// Runs the network once on empty places, so that all of its memory is there before the first frame: the first frames are
+    /// as fast as others, and a worker that overload wakes takes no more memory than it had.
+    func prepare() throws { try session.run(batch: session.batch) }
+
     /// Runs the network on the first `count` places.
     func run(count: Int) throws { try session.run(batch: count) }
 
