@@ -54,6 +54,8 @@ package final class Scheduler: Sendable {
 
     private struct State {
         var lanes: [LaneState]
+        /// The one that has been idle for longest comes first: workers take turns, so that all of them have the memory that they
+        /// work in before the load needs them all.
         var idle: [Worker]
         var next = 0
         var isStopped = false
@@ -104,7 +106,7 @@ package final class Scheduler: Sendable {
                 state.lanes[index].isPaused = true
                 pauses = true
             }
-            return isReady(index, &state) ? state.idle.popLast() : nil
+            return workerIfReady(index, &state)
         }
         if pauses { lanes[index].pause() }
         if let (delivery, reason) = dropped { delivery.finish(.shed(reason)) }
@@ -121,7 +123,7 @@ package final class Scheduler: Sendable {
     package func settled(lane index: Int) {
         let worker = state.withLock { state -> Worker? in
             state.lanes[index].open -= 1
-            return isReady(index, &state) ? state.idle.popLast() : nil
+            return workerIfReady(index, &state)
         }
         worker?.start(self)
     }
@@ -199,6 +201,12 @@ package final class Scheduler: Sendable {
         return Batch(lane: index, taken: taken)
     }
 
+    /// An idle worker for a lane that has something ready.
+    private func workerIfReady(_ index: Int, _ state: inout State) -> Worker? {
+        guard isReady(index, &state), !state.idle.isEmpty else { return nil }
+        return state.idle.removeFirst()
+    }
+
     /// Whether a worker may take from the lane now. Arms the timer of a lane that waits for its batch to fill.
     private func isReady(_ index: Int, _ state: inout State) -> Bool {
         let lane = lanes[index]
@@ -218,7 +226,7 @@ package final class Scheduler: Sendable {
     private func wake(_ index: Int) {
         let worker = state.withLock { state -> Worker? in
             state.lanes[index].isTimerArmed = false
-            return isReady(index, &state) ? state.idle.popLast() : nil
+            return workerIfReady(index, &state)
         }
         worker?.start(self)
     }
