@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 
 /// Series without faults, of many distributions.
 enum Noise: CaseIterable {
@@ -52,17 +53,12 @@ enum Noise: CaseIterable {
     }
 }
 
-/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 struct Random {
-    var state: UInt64
+    private var generator: SeededGenerator
 
-    mutating func uniform() -> Double {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return (Double((z ^ (z >> 31)) >> 11) + 0.5) / 9_007_199_254_740_992
-    }
+    init(state: UInt64) { generator = SeededGenerator(state: state) }
+
+    mutating func uniform() -> Double { (Double(generator.next() >> 11) + 0.5) / 9_007_199_254_740_992 }
 
     /// Box, Muller, 1958.
     mutating func gaussian() -> Double { (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform()) }

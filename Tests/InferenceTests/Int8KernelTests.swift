@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CKernels
+import TestSupport
 import Testing
 
 /// Every int8 kernel of every instruction set that this machine has, against the scalar one: the same bytes.
@@ -233,16 +234,11 @@ struct Int8KernelTests {
         }
     }
 
-    /// SplitMix64 (Steele, Lea, Flood, 2014).
     struct Random {
-        var state: UInt64
+        private var generator: SeededGenerator
 
-        mutating func next(_ bound: Int) -> Int {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return Int((z ^ (z >> 31)) % UInt64(bound))
-        }
+        init(state: UInt64) { generator = SeededGenerator(state: state) }
+
+        mutating func next(_ bound: Int) -> Int { Int(generator.next() % UInt64(bound)) }
     }
 }

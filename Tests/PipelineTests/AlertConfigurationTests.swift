@@ -26,15 +26,7 @@ struct AlertConfigurationTests {
         try Configuration(yaml: yaml, folder: folder, environment: [:])
     }
 
-    private func faults(_ yaml: String) -> [ConfigurationFault] {
-        do {
-            _ = try parse(yaml)
-            return []
-        } catch let error as ConfigurationError { return error.faults } catch {
-            Issue.record("another error: \(error)")
-            return []
-        }
-    }
+    private func faults(_ yaml: String) -> [ConfigurationFault] { faultsOf { try parse(yaml) } }
 
     private func rule(_ text: String) throws -> Configuration.AlertSection {
         try #require(try parse(yaml(text)).pipelines[0].alerts.first)

@@ -19,15 +19,7 @@ struct ConfigurationTests {
         try Configuration(yaml: yaml, folder: "/nowhere", environment: environment)
     }
 
-    private func faults(_ yaml: String) -> [ConfigurationFault] {
-        do {
-            _ = try parse(yaml)
-            return []
-        } catch let error as ConfigurationError { return error.faults } catch {
-            Issue.record("another error: \(error)")
-            return []
-        }
-    }
+    private func faults(_ yaml: String) -> [ConfigurationFault] { faultsOf { try parse(yaml) } }
 
     @Test func aSmallFileIsEnough() throws {
         let configuration = try parse(minimal)

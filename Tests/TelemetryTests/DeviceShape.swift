@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
+
 @testable import Telemetry
 
 /// What a device sends, as a shape with open values.

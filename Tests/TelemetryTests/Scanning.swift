@@ -13,19 +13,6 @@ func scan(_ text: [UInt8], _ pointers: [String] = []) throws -> [JSONSlot] {
 
 func scan(_ text: String, _ pointers: [String] = []) throws -> [JSONSlot] { try scan(Array(text.utf8), pointers) }
 
-/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// What a parser reads in a payload.
 struct Reading {
     var outcome: ParseOutcome

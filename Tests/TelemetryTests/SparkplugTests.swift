@@ -2,6 +2,7 @@
 
 import Streaming
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 @testable import Telemetry

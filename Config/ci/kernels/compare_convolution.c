@@ -1,38 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares the convolution kernels that this processor has, and those next to them, with the scalar ones, byte by byte. For
 // processors that are only emulated, and for sanitizers. Prints what was compared; exits with 1 on a difference.
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "ckernels_int8.h"
 
-static unsigned long long state = 1;
-static int failures = 0, cases = 0;
+#define SLACK (4 * INT8_SLACK)
+#include "cases.h"
 
-static unsigned number(unsigned count) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)(state >> 33) % count;
-}
-static float fraction(void) { return (float)number(1 << 20) / (1 << 19) - 1; }
-
-/// Zeroed memory with what kernels may read after it.
-static void *memory(ptrdiff_t bytes) {
-    void *p = calloc(1, (size_t)bytes + 4 * INT8_SLACK);
-    if (!p) exit(2);
-    return p;
-}
-static float *floats(ptrdiff_t count, float middle, float reach) {
-    float *p = memory((count + INT8_SLACK) * 4);
-    for (ptrdiff_t i = 0; i < count; i++) p[i] = middle + fraction() * reach;
-    return p;
-}
-static uint8_t *octets(ptrdiff_t count, int is_extreme) {
-    uint8_t *p = memory(count);
-    for (ptrdiff_t i = 0; i < count; i++) p[i] = is_extreme ? (number(2) ? 255 : 0) : (uint8_t)number(256);
-    return p;
-}
 /// Any weights, -128 as well; or those of one sign and full size; or such as keep the lane limit, also at its edge.
 static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, int is_limited, int is_extreme) {
     const ptrdiff_t steps = channels * taps;
@@ -53,12 +26,6 @@ static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, in
         }
     }
     return p;
-}
-
-static void expect(int holds, const char *kernels, const char *what, ptrdiff_t a, ptrdiff_t b) {
-    cases++;
-    if (holds) return;
-    if (++failures < 20) printf("%s: %s of %td and %td differs\n", kernels, what, a, b);
 }
 
 /// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats.
@@ -245,6 +212,5 @@ int main(void) {
         if (kernels->unlimited) compare(kernels->unlimited, scalar);
         printf("%s%s\n", kernels->name, kernels->unlimited ? ", with and without the lane limit" : "");
     }
-    printf("%d cases, %d differences\n", cases, failures);
-    return failures ? 1 : 0;
+    return outcome();
 }

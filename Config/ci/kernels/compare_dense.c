@@ -1,52 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares the fully connected and recurrent kernels that this processor has with the scalar ones: int8 byte by byte, float
 // within 1e-5. For processors that are only emulated, and for sanitizers. Prints what was compared; exits with 1 on a difference.
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "ckernels_dense.h"
 
-static unsigned long long state = 1;
-static int failures = 0, cases = 0;
+#define SLACK 64
+#include "cases.h"
 
-static unsigned number(unsigned count) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)(state >> 33) % count;
-}
-static float fraction(void) { return (float)number(1 << 20) / (1 << 19) - 1; }
-
-/// Zeroed memory with the 64 bytes after it that kernels may read.
-static void *memory(ptrdiff_t bytes) {
-    void *p = calloc(1, (size_t)bytes + 64);
-    if (!p) exit(2);
-    return p;
-}
-static float *floats(ptrdiff_t count, float scale) {
-    float *p = memory(count * 4);
-    for (ptrdiff_t i = 0; i < count; i++) p[i] = fraction() * scale;
-    return p;
-}
-/// Any bytes, or those at the ends of the range.
-static uint8_t *octets(ptrdiff_t count, int is_extreme) {
-    uint8_t *p = memory(count);
-    for (ptrdiff_t i = 0; i < count; i++) p[i] = is_extreme ? (number(2) ? 255 : 0) : (uint8_t)number(256);
-    return p;
-}
 static int8_t *weights(ptrdiff_t count, int products, int is_extreme) {
     const int bound = products == 2 ? 32 : products == 1 ? 64 : 127;
     int8_t *p = memory(count);
     for (ptrdiff_t i = 0; i < count; i++)
         p[i] = (int8_t)(is_extreme ? (number(2) ? bound : -bound) : (int)number((unsigned)(2 * bound + 1)) - bound);
     return p;
-}
-
-static void expect(int holds, const char *kernels, const char *what, ptrdiff_t a, ptrdiff_t b) {
-    cases++;
-    if (holds) return;
-    failures++;
-    printf("%s: %s of %td and %td differs\n", kernels, what, a, b);
 }
 
 static struct int8_matrix packed(const int8_t *w, const int32_t *order, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t tile,
@@ -62,7 +27,8 @@ static void compare_dense(const struct int8_dense_kernels *kernels, const struct
                           ptrdiff_t steps, ptrdiff_t count, int products, int is_float, int is_extreme) {
     int8_t *w = weights(rows * steps, products, is_extreme);
     uint8_t *x = octets(count * steps, is_extreme);
-    float *multiplier = floats(rows, 1e-4f), *bias = floats(rows, 1), *inverse = floats(rows, 0), *zero = floats(rows, 0);
+    float *multiplier = floats(rows, 0, 1e-4f), *bias = floats(rows, 0, 1);
+    float *inverse = floats(rows, 0, 0), *zero = floats(rows, 0, 0);
     for (ptrdiff_t i = 0; i < rows; i++) inverse[i] = 40, zero[i] = 99;
     const ptrdiff_t size = rows * count * (is_float ? 4 : 1);
     uint8_t *y = memory(size), *expected = memory(size);
@@ -102,7 +68,7 @@ static void compare_recurrent(const struct int8_dense_kernels *kernels, const st
     int32_t *order = unit_order(units, 0, gates);
     int8_t *w = weights(units * gates * inputs, products, is_extreme), *v = weights(units * gates * units, products, is_extreme);
     uint8_t *x = octets(length * batch * inputs, is_extreme);
-    float *multiplier = floats(rows, 1e-3f), *bias = floats(rows, 1), *start = floats(batch * units, 1);
+    float *multiplier = floats(rows, 0, 1e-3f), *bias = floats(rows, 0, 1), *start = floats(batch * units, 0, 1);
     uint8_t *states[2], *results[2];
     float *real[2], *hidden[2], *cell[2];
     struct int8_recurrent job = {length, batch, units, (int)number(2), packed(w, order, rows, inputs, 16 * gates, products),
@@ -132,8 +98,8 @@ static void compare_float(const struct float_recurrent_kernels *kernels, const s
     enum { length = 4, batch = 2 };
     const int is_lstm = kind == 0, gates = is_lstm ? 4 : 3, resets_first = kind == 2;
     const ptrdiff_t padded = (units + 15) / 16 * 16, rows = padded * gates;
-    float *x = floats(length * batch * inputs, 1), *w = floats(rows * inputs, 0.5f), *v = floats(rows * units, 0.3f),
-          *u = floats(padded * units, 0.3f), *bias = floats(rows, 0.5f);
+    float *x = floats(length * batch * inputs, 0, 1), *w = floats(rows * inputs, 0, 0.5f), *v = floats(rows * units, 0, 0.3f),
+          *u = floats(padded * units, 0, 0.3f), *bias = floats(rows, 0, 0.5f);
     float *states[2], *cell[2], *scratch[2], *y[2];
     struct float_recurrent job = {length, batch, units, inputs, (int)number(2), resets_first, w, v, u, bias, bias,
                                   batch * inputs, inputs, batch * units, units, NULL, NULL, NULL, NULL};
@@ -156,7 +122,7 @@ static void compare_float(const struct float_recurrent_kernels *kernels, const s
 
 static void compare_quantize(const struct int8_dense_kernels *kernels, const struct int8_dense_kernels *scalar,
                              ptrdiff_t count) {
-    float *x = floats(count, 300);
+    float *x = floats(count, 0, 300);
     x[0] = NAN;
     if (count > 1) x[1] = INFINITY;
     uint8_t *y = memory(count), *expected = memory(count);
@@ -190,6 +156,5 @@ int main(void) {
             for (int kind = 0; kind < 3; kind++)
                 compare_float(float_recurrent_kernels_available(k), float_recurrent_kernels_available(kinds - 1), kind,
                               1 + (ptrdiff_t)number(40), units);
-    printf("%d cases, %d differences\n", cases, failures);
-    return failures ? 1 : 0;
+    return outcome();
 }
