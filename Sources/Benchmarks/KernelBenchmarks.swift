@@ -136,8 +136,11 @@ struct KernelBenchmarks {
             task.outside = UnsafePointer(outside)
             task.epilogue.multiplier = floats(0.01)
             task.epilogue.bias = floats(100)
-            task.epilogue.high = floats(255)
             task.epilogue.low = UnsafePointer(block(filters).assumingMemoryBound(to: UInt8.self))
+            let high = block(filters)
+            high.initializeMemory(as: UInt8.self, repeating: 255, count: filters)
+            task.epilogue.high = UnsafePointer(high.assumingMemoryBound(to: UInt8.self))
+            task.epilogue.is_bounded = 1
             task.epilogue.activation = float_epilogue(activation: float_clamp, low: -.infinity, high: .infinity)
             self.blocks = blocks
         }

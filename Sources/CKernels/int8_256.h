@@ -23,9 +23,10 @@ INLINE __m256i ordered(__m256i packed) {
 }
 
 INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si q0, __v8si q1, const int vectors,
-                            const uint8_t *low) {
+                            const uint8_t *low, const uint8_t *high) {
     const __m256i first = _mm256_packs_epi32((__m256i)p0, (__m256i)p1), second = _mm256_packs_epi32((__m256i)q0, (__m256i)q1);
     __m256i b = ordered(_mm256_packus_epi16(first, second));
+    b = _mm256_min_epu8(b, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)high)));
     b = _mm256_max_epu8(b, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)low)));
     if (vectors > 1) {
         _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(b));

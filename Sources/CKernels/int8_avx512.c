@@ -60,8 +60,9 @@ INLINE __m512i packed_bytes(__v16si a, __v16si b, __v16si c, __v16si d) {
 }
 
 INLINE void store_saturated(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1, __v16si q0, __v16si q1, const int vectors,
-                            const uint8_t *low) {
+                            const uint8_t *low, const uint8_t *high) {
     __m512i b = packed_bytes(p0, p1, q0, q1);
+    b = _mm512_min_epu8(b, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)high)));
     b = _mm512_max_epu8(b, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)low)));
     const __m256i first = _mm512_castsi512_si256(b), second = _mm512_extracti64x4_epi64(b, 1);
     if (vectors > 1) {
@@ -75,8 +76,9 @@ INLINE void store_saturated(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1, __v1
 
 /// The first `count` of 32 bytes for each of two pixels.
 INLINE void store_saturated_part(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1, __v16si q0, __v16si q1,
-                                 const uint8_t *low, ptrdiff_t count) {
+                                 const uint8_t *low, const uint8_t *high, ptrdiff_t count) {
     __m512i b = packed_bytes(p0, p1, q0, q1);
+    b = _mm512_min_epu8(b, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)high)));
     b = _mm512_max_epu8(b, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)low)));
     const __mmask32 mask = (__mmask32)((1ull << count) - 1);
     _mm256_mask_storeu_epi8(p, mask, _mm512_castsi512_si256(b));
@@ -133,7 +135,9 @@ INLINE __v16si word_pair(const int16_t *p) {
 }
 
 INLINE __v16si pairs_added(__v16si sum, __v16si a, __v16si b) {
-    return (__v16si)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+    // As it stands: of the intrinsic the compiler makes a multiplication and an addition.
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
 }
 
 #include "int8_template.h"

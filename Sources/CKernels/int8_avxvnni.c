@@ -45,7 +45,9 @@ INLINE __v8si column_added(__v8si sum, __v8si taps, __v8si weights) {
 INLINE __v8si taps_below(__v8si taps) { return (__v8si)_mm256_srli_epi32((__m256i)taps, 8); }
 
 INLINE __v8si pairs_added(__v8si sum, __v8si a, __v8si b) {
-    return (__v8si)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
+    // As it stands: of the intrinsic the compiler makes a multiplication and an addition.
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
 }
 
 #include "int8_template.h"

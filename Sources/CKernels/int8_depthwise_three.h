@@ -19,10 +19,10 @@ enum { block_channels = 4 * WIDTH, strip_rows = 16, packed_block = (4 + 6 * DEPT
 
 /// What stands beside a block of channels, in the order of the sums.
 struct beside {
-    vector multiplier[4], bias[4], high[4], inverse_scale[4], zero[4];
+    vector multiplier[4], bias[4], inverse_scale[4], zero[4];
     /// [4 vectors of starting sums, then per column and half its multipliers], for a row of outputs and for the next one.
     int8_t packed[2][packed_block] __attribute__((aligned(64)));
-    uint8_t low[block_channels];
+    uint8_t low[block_channels], high[block_channels];
 };
 
 /// Of `parts` times as many channels as are used, the first of them over and over. In bytes.
@@ -163,29 +163,29 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
         integers words[2][THREE_OUTPUTS][2];
         for (int j = 0; j < 2; j++) {
             const struct beside *b = r->beside;
-            vector multiplier = b->multiplier[half * 2 + j], bias = b->bias[half * 2 + j], high = b->high[half * 2 + j];
+            vector multiplier = b->multiplier[half * 2 + j], bias = b->bias[half * 2 + j];
 #if DEPTHWISE_FORM == 2
             KEEP_IN_REGISTER(multiplier);
             KEEP_IN_REGISTER(bias);
-            KEEP_IN_REGISTER(high);
 #endif
             for (int y = 0; y < rows; y++)
                 for (int o = 0; o < outputs; o++) {
                     vector f = fused(__builtin_convertvector(sums[y][o][j], vector), multiplier, bias);
                     if (finish == finish_silu)
                         f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
-                    words[y][o][j] = nearest(least(f, high));
+                    words[y][o][j] = nearest(f);
                 }
         }
         for (int y = 0; y < rows; y++)
             for (int o = 0; o < outputs; o++) packed[y][o][half] = pack_words(words[y][o][0], words[y][o][1]);
     }
-    octets_of_block low;
+    octets_of_block low, high;
     memcpy(&low, r->beside->low, sizeof low);
+    memcpy(&high, r->beside->high, sizeof high);
     for (int y = 0; y < rows; y++)
         for (int o = 0; o < outputs; o++) {
             const octets_of_block b = (octets_of_block)pack_octets(packed[y][o][0], packed[y][o][1]);
-            three_stored(r, parts, __builtin_elementwise_max(b, low),
+            three_stored(r, parts, __builtin_elementwise_max(__builtin_elementwise_min(b, high), low),
                          r->output + y * r->output_row + (q + o) * r->output_pitch);
         }
 }
@@ -248,12 +248,14 @@ static void beside_block(struct beside *b, const struct int8_convolution *task, 
     const struct int8_epilogue *e = &task->epilogue;
     reordered(b->multiplier, e->multiplier + c, parts);
     reordered(b->bias, e->bias + c, parts);
-    reordered(b->high, e->high + c, parts);
     if (finish == finish_silu) {
         reordered(b->inverse_scale, e->inverse_scale + c, parts);
         reordered(b->zero, e->zero + c, parts);
     }
-    for (int i = 0; i < block_channels; i += 16) memcpy(b->low + i, e->low + c + i % (block_channels / parts), 16);
+    for (int i = 0; i < block_channels; i += 16) {
+        memcpy(b->low + i, e->low + c + i % (block_channels / parts), 16);
+        memcpy(b->high + i, e->high + c + i % (block_channels / parts), 16);
+    }
     const int8_t *packed = (const int8_t *)task->weights + int8_depthwise_floats(WIDTH, task->channels, 9) +
                            c * (4 + 6 * DEPTHWISE_FORM);
     for (int i = 0; i < packed_block; i += WIDTH * 4) repeated(b->packed[0] + i, packed + i, WIDTH * 4 / parts);

@@ -167,7 +167,9 @@ INLINE bytes quantized(vector quotient, integers zero) {
 static void quantize_planes(const float *scale, const float *zero, const float *x, ptrdiff_t plane, uint8_t *y,
                             ptrdiff_t y_pitch, ptrdiff_t pixels, ptrdiff_t channels) {
     enum { run = 64 };
-    uint8_t stored[4][run];
+    uint8_t stored[4][run], least_bytes[2 * WIDTH], most_bytes[2 * WIDTH];
+    memset(least_bytes, 0, sizeof least_bytes);
+    memset(most_bytes, 255, sizeof most_bytes);
     for (ptrdiff_t i = 0; i < pixels; i += run) {
         const ptrdiff_t count = pixels - i < run ? pixels - i : run;
         for (ptrdiff_t c = 0; c < channels; c++) {
@@ -175,6 +177,12 @@ static void quantize_planes(const float *scale, const float *zero, const float *
             const integers offset = (integers){0} + (int32_t)zero[c];
             const float *p = x + c * plane + i;
             ptrdiff_t j = 0;
+            for (; j + 4 * WIDTH <= count; j += 4 * WIDTH) {
+                integers steps[4];
+                for (int k = 0; k < 4; k++) steps[k] = nearest(quotient(load(p + j + k * WIDTH), &divisor)) + offset;
+                store_saturated(stored[c] + j, stored[c] + j + 2 * WIDTH, steps[0], steps[1], steps[2], steps[3], 2, least_bytes,
+                                most_bytes);
+            }
             for (; j < count; j += WIDTH) {
                 const vector v = count - j < WIDTH ? load_part(p + j, count - j) : load(p + j);
                 const bytes b = quantized(quotient(v, &divisor), offset);

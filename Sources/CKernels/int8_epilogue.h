@@ -20,6 +20,7 @@ enum finish {
 INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *residual) {
     const enum float_activation activation = e->activation.activation;
     if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
+    if (!e->is_bounded) return finish_any;
     if (!e->inverse_scale) return residual ? finish_linear_residual : finish_linear;
     if (activation == float_silu && !residual) return finish_silu;
     if (activation == float_silu && e->residual_after_activation) return finish_silu_residual;
@@ -32,7 +33,7 @@ INLINE vector residual_steps(const struct int8_epilogue *e, const uint8_t *resid
     return load_bytes_part(residual + c, count) - load(e->residual_zero + c);
 }
 
-/// The numbers to store, of filters c ... c + WIDTH: in units of the output and not above `high` if it is bytes.
+/// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.
 INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, vector sum, const uint8_t *residual,
                        ptrdiff_t c, ptrdiff_t count) {
     vector f = fused(sum, load(e->multiplier + c), load(e->bias + c));
@@ -47,6 +48,10 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
         f = fused(residual_steps(e, residual, c, count), load(e->residual_scale + c), f);
     if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual)
         f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
+    if (finish == finish_any && e->high && !e->inverse_scale) {
+        if (residual) f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
+        return least(f, splat(255));
+    }
     if (finish == finish_any) {
         vector r = {0};
         if (residual) r = residual_steps(e, residual, c, count);
@@ -57,9 +62,9 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
             f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
         if (residual && e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
         if (!e->high) return f;
-        f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
+        f = least(fused(f, load(e->inverse_scale + c), load(e->zero + c)), splat(255));
     }
-    return least(f, load(e->high + c));
+    return f;
 }
 
 /// Floats of one pixel.
@@ -85,14 +90,14 @@ INLINE void store_pair(const struct int8_epilogue *e, void *first, void *second,
     const integers a0 = nearest(a[0]), a1 = vectors > 1 ? nearest(a[1]) : zero;
     const integers b0 = nearest(b[0]), b1 = vectors > 1 ? nearest(b[1]) : zero;
     if (count == vectors * WIDTH) {
-        store_saturated(p, q, a0, a1, b0, b1, vectors, e->low + c);
+        store_saturated(p, q, a0, a1, b0, b1, vectors, e->low + c, e->high + c);
         return;
     }
 #ifdef HAS_MASKS
-    store_saturated_part(p, q, a0, a1, b0, b1, e->low + c, count);
+    store_saturated_part(p, q, a0, a1, b0, b1, e->low + c, e->high + c, count);
 #else
     uint8_t whole[2][2 * WIDTH];
-    store_saturated(whole[0], whole[1], a0, a1, b0, b1, vectors, e->low + c);
+    store_saturated(whole[0], whole[1], a0, a1, b0, b1, vectors, e->low + c, e->high + c);
     if (2 * count >= WIDTH && WIDTH >= 8 && count <= WIDTH) {
         // Half a vector, and once more the half that ends where the filters end.
         memcpy(p, whole[0], WIDTH / 2);

@@ -32,10 +32,10 @@ INLINE four_integers pack_octets(four_integers a, four_integers b) {
 }
 
 INLINE void store_saturated(uint8_t *p, uint8_t *q, four_integers p0, four_integers p1, four_integers q0, four_integers q1,
-                            const int vectors, const uint8_t *low) {
+                            const int vectors, const uint8_t *low, const uint8_t *high) {
     const uint8x16_t both = (uint8x16_t)pack_octets(pack_words(p0, p1), pack_words(q0, q1));
-    const uint8x8_t least_bytes = vld1_u8(low);
-    const uint8x16_t b = vmaxq_u8(both, vcombine_u8(least_bytes, least_bytes));
+    const uint8x8_t least_bytes = vld1_u8(low), most_bytes = vld1_u8(high);
+    const uint8x16_t b = vmaxq_u8(vminq_u8(both, vcombine_u8(most_bytes, most_bytes)), vcombine_u8(least_bytes, least_bytes));
     memcpy(p, &b, vectors > 1 ? 8 : 4);
     memcpy(q, (const char *)&b + 8, vectors > 1 ? 8 : 4);
 }

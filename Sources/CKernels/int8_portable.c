@@ -20,9 +20,9 @@ INLINE four_floats choose(four_integers mask, four_floats a, four_floats b) {
 }
 INLINE four_floats least(four_floats a, four_floats b) { return choose(a < b, a, b); }
 INLINE four_floats greatest(four_floats a, four_floats b) { return choose(a > b, a, b); }
-/// What is far below zero stays there.
+/// What is far from zero stays there.
 INLINE four_integers nearest(four_floats x) {
-    x = greatest(x, (four_floats){0} - 4194304.0f);
+    x = least(greatest(x, (four_floats){0} - 4194304.0f), (four_floats){0} + 4194303.0f);
     return ((four_integers)(x + 12582912.0f) & 0x7FFFFF) - 0x400000;
 }
 
@@ -39,19 +39,19 @@ INLINE void dot(four_integers (*sums)[2], const int pixels, const int vectors, c
         }
 }
 
-INLINE uint8_t saturated(int32_t x, uint8_t low) {
-    const int32_t byte = x < 0 ? 0 : x > 255 ? 255 : x;
+INLINE uint8_t saturated(int32_t x, uint8_t low, uint8_t high) {
+    const int32_t byte = x < 0 ? 0 : x > high ? high : x;
     return (uint8_t)(byte < low ? low : byte);
 }
 
 INLINE void store_saturated(uint8_t *p, uint8_t *q, four_integers p0, four_integers p1, four_integers q0,
-                            four_integers q1, const int vectors, const uint8_t *low) {
+                            four_integers q1, const int vectors, const uint8_t *low, const uint8_t *high) {
     for (int i = 0; i < WIDTH; i++) {
-        p[i] = saturated(p0[i], low[i]);
-        q[i] = saturated(q0[i], low[i]);
+        p[i] = saturated(p0[i], low[i], high[i]);
+        q[i] = saturated(q0[i], low[i], high[i]);
         if (vectors > 1) {
-            p[WIDTH + i] = saturated(p1[i], low[WIDTH + i]);
-            q[WIDTH + i] = saturated(q1[i], low[WIDTH + i]);
+            p[WIDTH + i] = saturated(p1[i], low[WIDTH + i], high[WIDTH + i]);
+            q[WIDTH + i] = saturated(q1[i], low[WIDTH + i], high[WIDTH + i]);
         }
     }
 }

@@ -3,7 +3,7 @@
 // WIDTH, TILE_PIXELS, KERNELS_NAME, KERNELS_SYMBOL, INLINE, and what the instruction sets do differently:
 // - `least`, `greatest`, `nearest`: see int8_vectors.h;
 // - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters;
-// - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low`;
+// - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low` and at most `high`;
 // - WINOGRAD_TILES, `word_pair` and `pairs_added`: sums of pairs of products of int16;
 // - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_words`, `pack_octets`;
 // - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.

@@ -58,7 +58,8 @@ extension PlanBuilder {
             source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
         }
         let epilogue = QuantizedEpilogue(
-            scales: scales, bias: bias, activation: float_epilogue(convolution.activation), output: outgoing,
+            scales: scales, bias: bias, largestSum: Float(255 * 128 * taps * (isDepthwise ? 1 : channels)),
+            activation: float_epilogue(convolution.activation), output: outgoing,
             residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
         let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
@@ -271,7 +272,7 @@ extension PlanBuilder {
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
         let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
         let epilogue = QuantizedEpilogue(
-            scales: first.scales, bias: first.zeros, activation: float_epilogue(activation), output: to,
+            scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation), output: to,
             residual: second, isResidualAfterActivation: true)
         let places = EpiloguePlaces(epilogue, &self)
         emit(node.name, [left, right, target, scaleA, zeroA] + places.places) { memory in

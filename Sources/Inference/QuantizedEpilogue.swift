@@ -4,26 +4,29 @@ import CKernels
 /// The numbers per filter that follow the sums of a quantized layer, as the kernels take them (`int8_epilogue`).
 ///
 /// Where the activation only bounds, everything up to the stored byte is one multiplication and one addition, and the
-/// bounds are bytes: y = max(round(min(sum * m + b, high)), low).
+/// bounds are bytes: y = max(min(round(sum * m + b), high), low).
 struct QuantizedEpilogue {
     private(set) var multiplier: [Float]
     private(set) var bias: [Float]
     private(set) var inverseScale: [Float]?
     private(set) var zero: [Float]?
-    private(set) var high: [Float]?
+    private(set) var high: [UInt8]?
     private(set) var low: [UInt8]?
     private(set) var residualScale: [Float]?
     private(set) var residualZero: [Float]?
     let activation: float_epilogue
     let isResidualAfterActivation: Bool
+    /// Whether everything that is rounded stays below 2^30, so that the kernels need not look.
+    private(set) var isBounded = false
 
     /// - Parameters:
     ///   - scales: real units of one step of the sum, per filter.
     ///   - bias: in real units, per filter.
+    ///   - largestSum: what no sum exceeds in size.
     ///   - output: scale and zero point per filter; nil for float output.
     ///   - residual: scale and zero point per filter of what is added.
     init(
-        scales: [Float], bias: [Float], activation: float_epilogue, output: (scales: [Float], zeros: [Float])?,
+        scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue, output: (scales: [Float], zeros: [Float])?,
         residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool
     ) {
         multiplier = scales
@@ -34,6 +37,12 @@ struct QuantizedEpilogue {
         residualZero = residual?.zeros
         guard let output else { return }
         let inverse = output.scales.map { 1 / $0 }
+        isBounded = scales.indices.allSatisfy { filter in
+            let added = residual.map { 512 * abs($0.scales[filter]) } ?? 0
+            let bounds = [activation.low, activation.high].filter(\.isFinite).map(abs).max() ?? 0
+            let real = max(largestSum * abs(scales[filter]) + abs(bias[filter]), bounds) + added
+            return real * abs(inverse[filter]) + 512 < 0x1p30
+        }
         high = scales.map { _ in 255 }
         low = scales.map { _ in 0 }
         guard activation.activation == float_clamp, residual == nil || !isResidualAfterActivation else {
@@ -41,14 +50,15 @@ struct QuantizedEpilogue {
             zero = output.zeros
             return
         }
-        func byte(_ real: Float, _ filter: Int) -> Float {
-            min(max((real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven), 0), 255)
+        func byte(_ real: Float, _ filter: Int) -> UInt8 {
+            let steps = (real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven)
+            return UInt8(min(max(steps, 0), 255))
         }
         for filter in scales.indices {
             multiplier[filter] *= inverse[filter]
             self.bias[filter] = bias[filter] * inverse[filter] + output.zeros[filter]
             high?[filter] = byte(activation.high, filter)
-            low?[filter] = UInt8(byte(activation.low, filter))
+            low?[filter] = byte(activation.low, filter)
             guard let residual else { continue }
             let scale = residual.scales[filter] * inverse[filter]
             residualScale?[filter] = scale
@@ -69,6 +79,7 @@ struct EpiloguePlaces: Sendable {
     private let residualZero: Place?
     private let activation: Shared<float_epilogue>
     private let isResidualAfterActivation: Bool
+    private let isBounded: Bool
 
     init(_ epilogue: QuantizedEpilogue, _ builder: inout PlanBuilder) {
         multiplier = builder.addPadded(epilogue.multiplier)
@@ -81,6 +92,7 @@ struct EpiloguePlaces: Sendable {
         residualZero = epilogue.residualZero.map { builder.addPadded($0) }
         activation = Shared(epilogue.activation)
         isResidualAfterActivation = epilogue.isResidualAfterActivation
+        isBounded = epilogue.isBounded
     }
 
     var places: [Place] {
@@ -89,11 +101,12 @@ struct EpiloguePlaces: Sendable {
 
     func bound(in memory: Memory) -> int8_epilogue {
         func floats(_ place: Place?) -> UnsafePointer<Float>? { place.map { UnsafePointer(memory.floats($0)) } }
+        func bytes(_ place: Place?) -> UnsafePointer<UInt8>? { place.map { UnsafePointer(memory.bytes($0)) } }
         return int8_epilogue(
             multiplier: floats(multiplier), bias: floats(bias), activation: activation.value,
-            inverse_scale: floats(inverseScale), zero: floats(zero), high: floats(high),
-            low: low.map { UnsafePointer(memory.bytes($0)) }, residual_scale: floats(residualScale),
-            residual_zero: floats(residualZero), residual_after_activation: isResidualAfterActivation ? 1 : 0)
+            inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high), residual_scale: floats(residualScale),
+            residual_zero: floats(residualZero), residual_after_activation: isResidualAfterActivation ? 1 : 0,
+            is_bounded: isBounded ? 1 : 0)
     }
 }
 

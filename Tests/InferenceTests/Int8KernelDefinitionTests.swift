@@ -26,8 +26,8 @@ struct Int8KernelDefinitionTests {
         let input, residual, zeroPoints: [UInt8]
         /// [filter][channel][tap]; per channel [channel][tap].
         let weight: [Int8]
-        let multiplier, bias, inverseScale, zero, high, residualScale, residualZero: [Float]
-        let low: [UInt8]
+        let multiplier, bias, inverseScale, zero, residualScale, residualZero: [Float]
+        let low, high: [UInt8]
         let isDepthwise: Bool
 
         init(_ shape: LayerCase, _ values: Values, depthwise: Bool) {
@@ -56,7 +56,7 @@ struct Int8KernelDefinitionTests {
             bias = numbers.floats(shape.filters, in: -1...1)
             inverseScale = numbers.floats(shape.filters, in: 30...100)
             zero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
-            high = (0..<shape.filters).map { _ in Float(Int.random(in: 150...255, using: &numbers)) }
+            high = (0..<shape.filters).map { _ in UInt8.random(in: 150...255, using: &numbers) }
             low = (0..<shape.filters).map { _ in UInt8.random(in: 0...100, using: &numbers) }
             residualScale = numbers.floats(shape.filters, in: 0.01...0.02)
             residualZero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
@@ -118,7 +118,7 @@ struct Int8KernelDefinitionTests {
         }
 
         private func bounded(_ y: Float, _ filter: Int) -> UInt8 {
-            max(UInt8(max(min(y, high[filter]), 0).rounded(.toNearestOrEven)), low[filter])
+            max(min(UInt8(max(min(y, 255), 0).rounded(.toNearestOrEven)), high[filter]), low[filter])
         }
 
         private enum Form { case linear, function, float }
@@ -133,13 +133,15 @@ struct Int8KernelDefinitionTests {
                 return padded.base
             }
             let lows = Padded(low, slack: 255)
-            hold.append(lows)
+            let highs = Padded(high, slack: 0)
+            hold += [lows, highs]
             return int8_epilogue(
                 multiplier: floats(form == .linear ? multiplier.map { $0 * 50 } : multiplier),
                 bias: floats(form == .linear ? bias.map { $0 * 200 } : bias), activation: activation,
                 inverse_scale: form == .function ? floats(inverseScale) : nil, zero: floats(zero),
-                high: form == .float ? nil : floats(high), low: lows.base, residual_scale: floats(residualScale),
-                residual_zero: floats(residualZero), residual_after_activation: residualKind == .after ? 1 : 0)
+                low: lows.base, high: form == .float ? nil : highs.base, residual_scale: floats(residualScale),
+                residual_zero: floats(residualZero), residual_after_activation: residualKind == .after ? 1 : 0,
+                is_bounded: 1)
         }
 
         private func activated(_ x: Float, _ e: float_epilogue) -> Float {
@@ -155,7 +157,7 @@ struct Int8KernelDefinitionTests {
         }
 
         /// What the kernels make of it: bytes in two ranges cut at `cut` (pixels, or rows), bytes of the linear form in two
-        /// ranges of filters, and floats.
+        /// ranges of filters, and floats. The first ranges are computed as if bounded, as they are, the others are not.
         func run(
             _ kernels: Kernels, _ residualKind: Residual, _ activation: float_epilogue, cut: Int
         ) -> (bytes: [UInt8], linear: [UInt8], floats: [Float]) {
@@ -190,12 +192,14 @@ struct Int8KernelDefinitionTests {
                 task.epilogue = epilogue(.function, residualKind, activation, &hold)
                 for range in [0..<min(cut, end), min(cut, end)..<end] {
                     call(table, &task, added, &bytes, &patches, range, 0..<shape.filters)
+                    task.epilogue.is_bounded = 0
                 }
                 task.epilogue = epilogue(.linear, residualKind, activation, &hold)
                 let half = min(Int(table.pointee.width) * 2, shape.filters)
                 for filters in isDepthwise ? [0..<shape.filters] : [0..<half, half..<shape.filters] {
                     call(
                         table, &task, residualKind == .before ? added : nil, &linear, &patches, 0..<end, filters)
+                    task.epilogue.is_bounded = 0
                 }
                 task.epilogue = epilogue(.float, residualKind, activation, &hold)
                 call(table, &task, added, &floats, &patches, 0..<end, 0..<shape.filters)

@@ -164,10 +164,11 @@ struct Int8KernelTests {
                 Padded([Float](repeating: value, count: layer.filters), slack: 0)
             }
             let arrays = [
-                Padded(multiplier, slack: 0), Padded(bias, slack: 0), repeated(40), repeated(128), repeated(255),
-                repeated(0.01), repeated(100),
+                Padded(multiplier, slack: 0), Padded(bias, slack: 0), repeated(40), repeated(128), repeated(0.01),
+                repeated(100),
             ]
             let low = Padded([UInt8](repeating: 0, count: layer.filters), slack: 0)
+            let high = Padded([UInt8](repeating: 255, count: layer.filters), slack: 0)
             var output = [UInt8](repeating: 7, count: pixels * layer.filters * (layer.isFloat ? 4 : 1))
             var patches = [UInt8](repeating: 0, count: int8_patch_bytes(kernels.table, steps))
             var task = int8_convolution()
@@ -187,9 +188,9 @@ struct Int8KernelTests {
                 activation: float_epilogue(
                     activation: layer.activation, low: layer.activation == float_clamp ? -2 : 0.2,
                     high: layer.activation == float_clamp ? 2 : 0.5),
-                inverse_scale: arrays[2].base, zero: arrays[3].base, high: layer.isFloat ? nil : arrays[4].base,
-                low: low.base, residual_scale: arrays[5].base, residual_zero: arrays[6].base,
-                residual_after_activation: 0)
+                inverse_scale: arrays[2].base, zero: arrays[3].base, low: low.base,
+                high: layer.isFloat ? nil : high.base, residual_scale: arrays[4].base, residual_zero: arrays[5].base,
+                residual_after_activation: 0, is_bounded: 1)
             let added = layer.hasResidual ? residual : nil
             if isDepthwise {
                 table.depthwise(&task, input, added, &output, 0, layer.outputHeight)
@@ -198,7 +199,7 @@ struct Int8KernelTests {
                 table.convolution(&task, input, added, &output, &patches, 0, pixels / 2, 0, layer.filters)
                 table.convolution(&task, input, added, &output, &patches, pixels / 2, pixels, 0, layer.filters)
             }
-            withExtendedLifetime((outside, weights, arrays, low)) {}
+            withExtendedLifetime((outside, weights, arrays, low, high)) {}
             return output
         }
 

@@ -30,21 +30,24 @@ static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, in
 
 /// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats.
 struct numbers {
-    float *multiplier, *bias, *inverse, *zero, *high, *residual_scale, *residual_zero;
-    uint8_t *low;
+    float *multiplier, *bias, *inverse, *zero, *residual_scale, *residual_zero;
+    uint8_t *low, *high;
 };
 static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
     const float spread = kind < 2 ? 100 : 4;
     struct numbers n = {
         floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, spread / 2),
-        floats(count, 30, 10), floats(count, 100, 50), floats(count, 220, 35), floats(count, 0.01f, 0.3f),
-        floats(count, 128, 100), memory(count)};
-    for (ptrdiff_t i = 0; i < count; i++) n.low[i] = kind == 1 ? (uint8_t)number(60) : 0;
+        floats(count, 30, 10), floats(count, 100, 50), floats(count, 0.01f, 0.3f),
+        floats(count, 128, 100), memory(count), memory(count)};
+    for (ptrdiff_t i = 0; i < count; i++) {
+        n.low[i] = kind == 1 ? (uint8_t)number(60) : 0;
+        n.high[i] = (uint8_t)(185 + number(71));
+    }
     return n;
 }
 static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
-    struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->high, n->low,
-                              n->residual_scale, n->residual_zero, (int)number(2)};
+    struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->low, n->high,
+                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0};
     if (kind == 2 || kind == 3) {
         e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
         e.inverse_scale = n->inverse;
@@ -56,8 +59,8 @@ static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
     return e;
 }
 static void discard(struct numbers *n) {
-    free(n->multiplier), free(n->bias), free(n->inverse), free(n->zero), free(n->high), free(n->residual_scale);
-    free(n->residual_zero), free(n->low);
+    free(n->multiplier), free(n->bias), free(n->inverse), free(n->zero), free(n->residual_scale);
+    free(n->residual_zero), free(n->low), free(n->high);
 }
 
 enum form { dense, winograd, depthwise };

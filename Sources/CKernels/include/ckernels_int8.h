@@ -10,20 +10,21 @@
 /// Bytes, linear (`inverse_scale` null; f is in units of the output, and what a zero point of the residual adds is part of
 /// the bias):
 ///   f = fma(residual, residual_scale[c], f)       if there is a residual
-///   y = max(rint(min(f, high[c])), low[c])        the activation is the bounds
+///   y = max(min(rint(f), high[c]), low[c])        the activation is the bounds
 /// Bytes through a function (f in real units):
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
-///   y = max(rint(min(fma(f, inverse_scale[c], zero[c]), high[c])), low[c])
+///   y = max(min(rint(fma(f, inverse_scale[c], zero[c])), high[c]), low[c])
 /// Floats (`high` null): the same up to the activation, y = f.
-/// Arrays have INT8_SLACK entries more than there are filters. `high` is at most 255.
+/// Arrays have INT8_SLACK entries more than there are filters. `is_bounded` is set if no number that is rounded can reach
+/// 2^30; without it they are brought to at most 255 first, which takes longer.
 struct int8_epilogue {
     const float *multiplier, *bias;
     struct float_epilogue activation;
-    const float *inverse_scale, *zero, *high;
-    const uint8_t *low;
+    const float *inverse_scale, *zero;
+    const uint8_t *low, *high;
     const float *residual_scale, *residual_zero;
-    int residual_after_activation;
+    int residual_after_activation, is_bounded;
 };
 
 /// Kernels may read that many elements past the ends of arrays, and bytes past the last channel of an image.
