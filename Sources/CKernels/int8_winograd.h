@@ -82,17 +82,41 @@ INLINE void winograd_products(const int tiles, const int vectors, const int16_t 
     for (int t = 0; t < tiles; t++) memcpy(sums + t * 2 * WIDTH, total[t], sizeof total[t][0] * (size_t)vectors);
 }
 
+/// Of up to WINOGRAD_TILES tiles, each number of them compiled on its own.
+INLINE void winograd_pass(const int vectors, ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs,
+                          const int16_t *packed, int32_t *sums) {
+#define PASS(tiles) \
+    case tiles: return winograd_products(tiles, vectors, v, padded, pairs, packed, sums);
+    switch (tiles) {
+        PASS(1)
+        PASS(2)
+#if WINOGRAD_TILES > 2
+        PASS(3)
+        PASS(4)
+        PASS(5)
+        PASS(6)
+#endif
+#if WINOGRAD_TILES > 6
+        PASS(7)
+        PASS(8)
+        PASS(9)
+        PASS(10)
+        PASS(11)
+        PASS(12)
+#endif
+        default: __builtin_unreachable();
+    }
+#undef PASS
+}
+
+/// In as few passes as it takes, of nearly equal size: passes over few tiles wait for their own sums.
 INLINE void winograd_position(const int vectors, ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded, ptrdiff_t pairs,
                               const int16_t *packed, int32_t *sums) {
-    for (; tiles >= WINOGRAD_TILES; tiles -= WINOGRAD_TILES) {
-        winograd_products(WINOGRAD_TILES, vectors, v, padded, pairs, packed, sums);
-        v += WINOGRAD_TILES * padded, sums += WINOGRAD_TILES * 2 * WIDTH;
+    for (ptrdiff_t passes = (tiles + WINOGRAD_TILES - 1) / WINOGRAD_TILES; passes > 0; passes--) {
+        const ptrdiff_t count = (tiles + passes - 1) / passes;
+        winograd_pass(vectors, count, v, padded, pairs, packed, sums);
+        tiles -= count, v += count * padded, sums += count * 2 * WIDTH;
     }
-    for (; WINOGRAD_TILES > 4 && tiles >= 4; tiles -= 4, v += 4 * padded, sums += 4 * 2 * WIDTH)
-        winograd_products(4, vectors, v, padded, pairs, packed, sums);
-    for (; WINOGRAD_TILES > 2 && tiles >= 2; tiles -= 2, v += 2 * padded, sums += 2 * 2 * WIDTH)
-        winograd_products(2, vectors, v, padded, pairs, packed, sums);
-    if (tiles > 0) winograd_products(1, vectors, v, padded, pairs, packed, sums);
 }
 
 static __attribute__((noinline)) void winograd_position_1(ptrdiff_t tiles, const int16_t *v, ptrdiff_t padded,
