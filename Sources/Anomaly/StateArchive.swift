@@ -11,7 +11,7 @@ package enum SnapshotFault: Error, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .notASnapshot: "these bytes are no state of a detector"
-        case .version(let version): "version \(version) of the state is unknown; this program reads version 2"
+        case .version(let version): "version \(version) of the state is unknown; this program reads version 3"
         case .truncated(let offset): "the state ends early, at byte \(offset)"
         case .damaged: "the checksum of the state is wrong"
         case .outOfRange(let offset): "a value of the state is out of range, before byte \(offset)"
@@ -29,7 +29,7 @@ protocol Snapshotting {
 /// Bytes: `BSAD`, version (2 bytes), the fields in order, FNV-1a checksum of all before it (8 bytes). Integers are
 /// little-endian; numbers are IEEE 754 bit patterns; an optional is a byte 0 or 1 and, after 1, the value.
 struct StateArchive {
-    static let version: UInt16 = 2
+    static let version: UInt16 = 3
     private static let magic: [UInt8] = [0x42, 0x53, 0x41, 0x44]
 
     private var bytes: [UInt8] = []

@@ -71,6 +71,19 @@ import Testing
         #expect(onsets <= 120 + 27, "\(onsets) alarms, 80 in the budget")
     }
 
+    /// 6 runs of eight series of the same kind, over 5 periods of the budget. Bound: 1.5 times the budget.
+    @Test(arguments: [Noise.student3, .randomWalk, .garch, .onOff])
+    func rateKeepsTheBudgetOfDrivenSeries(noise: Noise) throws {
+        var onsets = 0
+        for seed in 1...6 {
+            let series = (0..<8).map { noise.series(count: 2500, seed: UInt64(100 * seed + $0)) }
+            let sets = (0..<2500).map { index in series.map { $0[index] } }
+            let alarms = try scores(sets, budget: "1/500s").map(\.isAlarm)
+            onsets += zip(alarms.dropFirst(), alarms).count { $0 && !$1 }
+        }
+        #expect(onsets <= 45, "\(onsets) alarms, 30 in the budget")
+    }
+
     @Test func missingSamplesAreNoFault() throws {
         var sets = self.sets(count: 600, seed: 7)
         for index in 200..<600 { sets[index][index % 4] = .nan }
