@@ -90,6 +90,9 @@ struct AlarmThreshold: Sendable {
         onset = limit
         return true
     }
+
+    /// What comes next is another alarm.
+    mutating func endAlarm() { onset = nil }
 }
 
 extension AlarmThreshold: Snapshotting {

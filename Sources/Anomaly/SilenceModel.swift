@@ -9,15 +9,21 @@
 /// Learns how long a series is silent between its samples, and says from when on it is silent for too long: a sensor that
 /// died, or lost its way to the broker.
 ///
-/// The silences relative to their running mean have a learned tail (`TailModel`, at first that of samples that come at
-/// random). A silence is too long when its probability keeps the budget of false alarms (`AlarmThreshold`), and it has
-/// lasted for three usual ones and `leastSeconds`. A plain value of about 300 bytes; time comes from outside.
+/// The silences r relative to their running mean have a learned tail (`TailModel`, at first that of samples that come at
+/// random), but none lighter than
+///
+///     P(silence > r) = 0.1 r^-4
+///
+/// since what interrupts the way to the broker has nothing to do with how regular a sensor is. A silence is too long when
+/// its probability keeps the budget of false alarms (`AlarmThreshold`), and it has lasted for three usual ones and
+/// `leastSeconds`. A plain value of about 300 bytes; time comes from outside.
 package struct SilenceModel: Sendable {
     /// Silences before the first judgement.
     static let warmUpCount = 20
     /// Shorter ones happen to any network.
     private static let leastSeconds = 2.0
     private static let leastRatio = 3.0
+    private static let exponent = 4.0
     /// Samples closer together came in one go.
     private static let burstNanoseconds: Int64 = 1_000_000
 
@@ -49,7 +55,8 @@ package struct SilenceModel: Sendable {
         let seconds = Double(silence) * 1e-9
         if seen >= SilenceModel.warmUpCount {
             let isLongEnough = seconds >= max(SilenceModel.leastRatio * mean, SilenceModel.leastSeconds)
-            _ = threshold.isAlarm(isLongEnough ? tail.logSurvival(seconds / mean) : 0, allowed)
+            _ = threshold.isAlarm(isLongEnough ? logSurvival(seconds / mean) : 0, allowed)
+            threshold.endAlarm()
         }
         seen = min(seen + 1, SilenceModel.warmUpCount)
         tail.learn(seconds / mean)
@@ -61,9 +68,21 @@ package struct SilenceModel: Sendable {
     /// For how long it may be silent before that is too long; nil as long as too little is known.
     package var longestSeconds: Double? {
         guard seen >= SilenceModel.warmUpCount else { return nil }
-        let probability = exp(threshold.limit(allowed))
-        let quantile = tail.quantile(min(max(probability, 1e-18), 0.1)) * intervalSeconds
-        return max(quantile, SilenceModel.leastRatio * intervalSeconds, SilenceModel.leastSeconds)
+        // What `TailModel` tells apart, and what a 64-bit float holds.
+        let probability = exp(max(threshold.limit(allowed), -700))
+        return max(
+            quantile(min(probability, 0.1)) * intervalSeconds, SilenceModel.leastRatio * intervalSeconds,
+            SilenceModel.leastSeconds)
+    }
+
+    /// Natural logarithm of P(silence > ratio).
+    private func logSurvival(_ ratio: Double) -> Double {
+        max(tail.logSurvival(ratio), log(0.1) - SilenceModel.exponent * log(ratio))
+    }
+
+    /// The ratio that is exceeded with `probability`, at most 0.1.
+    private func quantile(_ probability: Double) -> Double {
+        max(tail.quantile(probability), pow(0.1 / probability, 1 / SilenceModel.exponent))
     }
 
     /// For how long it has been silent, if that is too long.

@@ -38,6 +38,39 @@ import Testing
         #expect(longest > 5 * 60 && longest < 20 * 60, "\(longest) s")
     }
 
+    /// Silences of many kinds: how long the next one is, given the hour of the day.
+    enum Silences: CaseIterable {
+        case atRandom, lostInARow, heavyTailed, quietNights, shifts
+
+        func next(_ random: inout Random, hour: Double) -> Double {
+            switch self {
+            case .atRandom: -60 * log(random.uniform())
+            case .lostInARow: random.uniform() < 0.003 ? 10 - 60 * log(random.uniform()) : 10 + random.uniform()
+            case .heavyTailed: 10 * pow(random.uniform(), -1 / 1.2)
+            case .quietNights: -(hour < 7 ? 1200 : 60) * log(random.uniform())
+            case .shifts: hour > 22 ? 8 * 3600 : 60 + random.uniform()
+            }
+        }
+    }
+
+    /// 4 runs over 10 periods of the budget. Bound: 1.5 times the budget.
+    @Test(arguments: Silences.allCases)
+    func rateKeepsTheBudget(silences: Silences) {
+        var alarms = 0
+        for seed in 1...4 {
+            var random = Random(state: UInt64(seed) &* 0x9E37_79B9)
+            var (model, time) = (SilenceModel(), 0.0)
+            while time < 10 * 86400 {
+                model.take(time: Int64(time * 1e9), budget: budget)
+                let hour = (time / 3600).truncatingRemainder(dividingBy: 24)
+                let silence = silences.next(&random, hour: hour)
+                if let longest = model.longestSeconds, silence > longest { alarms += 1 }
+                time += silence
+            }
+        }
+        #expect(alarms <= 60, "\(alarms) alarms, 40 in the budget")
+    }
+
     @Test func littleIsKnownOfAFewSamples() { #expect(model((0..<20).map(Double.init)).longestSeconds == nil) }
 
     @Test func timeWithoutConnectionIsNoSilence() {
