@@ -16,16 +16,14 @@
 struct Coverage: Sendable {
     private static let blockCount = 8
     private static let blockLength = 512
-    private static let intervalCount = 8
     private static let largestDistance: Float = 10
     /// Values before the first distance.
     private static let warmUpCount = 30
 
-    /// Both ends of the intervals; those of block b from 8 b on, rising.
-    private var starts = InlineArray<64, Float>(repeating: 0)
-    private var ends = InlineArray<64, Float>(repeating: 0)
-    private var counts = InlineArray<8, UInt8>(repeating: 0)
-    private var block: UInt8 = 0
+    /// Those begun so far: a young series takes room for one.
+    private var blocks: [CoverageBlock] = []
+    /// The place of the newest one.
+    private var newest = 0
     /// Values in the current block.
     private var blockFill: UInt16 = 0
     private var seen: UInt16 = 0
@@ -54,101 +52,48 @@ struct Coverage: Sendable {
     /// From the newest block back: most values lie within its intervals.
     private func distance(of x: Float) -> Float {
         var nearest = Float.infinity
-        for age in 0..<Coverage.blockCount {
-            let first = (Int(block) + Coverage.blockCount - age) % Coverage.blockCount * Coverage.intervalCount
-            for index in first..<first + Int(counts[first / Coverage.intervalCount]) {
-                let distance = max(starts[index] - x, x - ends[index])
-                if distance <= 0 { return 0 }
-                nearest = min(nearest, distance)
-            }
+        var index = newest
+        for _ in blocks.indices {
+            let distance = blocks[index].distance(of: x)
+            if distance <= 0 { return 0 }
+            nearest = min(nearest, distance)
+            index = (index == 0 ? blocks.count : index) - 1
         }
         return nearest
     }
 
     private var range: Float {
         var (smallest, largest) = (Float.infinity, -Float.infinity)
-        for block in 0..<Coverage.blockCount where counts[block] > 0 {
-            smallest = min(smallest, starts[block * Coverage.intervalCount])
-            largest = max(largest, ends[block * Coverage.intervalCount + Int(counts[block]) - 1])
+        for block in blocks {
+            smallest = min(smallest, block.smallest)
+            largest = max(largest, block.largest)
         }
         return largest - smallest
     }
 
     private mutating func learn(_ x: Float) {
-        if Int(blockFill) == Coverage.blockLength {
-            block = (block + 1) % UInt8(Coverage.blockCount)
-            counts[Int(block)] = 0
+        if blocks.isEmpty || Int(blockFill) == Coverage.blockLength {
+            if blocks.count < Coverage.blockCount {
+                newest = blocks.count
+                blocks.append(CoverageBlock())
+            } else {
+                newest = (newest + 1) % Coverage.blockCount
+                blocks[newest] = CoverageBlock()
+            }
             blockFill = 0
         }
         blockFill += 1
-        let first = Int(block) * Coverage.intervalCount
-        let end = first + Int(counts[Int(block)])
-        var place = first
-        while place < end, ends[place] < x { place += 1 }
-        if place < end, starts[place] <= x { return }
-        if end - first < Coverage.intervalCount {
-            insert(x, at: place, end: end)
-            counts[Int(block)] += 1
-        } else {
-            insertJoining(x, at: place, first: first, end: end)
-        }
-    }
-
-    private mutating func insert(_ x: Float, at place: Int, end: Int) {
-        var index = end
-        while index > place {
-            starts[index] = starts[index - 1]
-            ends[index] = ends[index - 1]
-            index -= 1
-        }
-        starts[place] = x
-        ends[place] = x
-    }
-
-    /// The block is full: of the gaps that there would be with x, the smallest is closed.
-    private mutating func insertJoining(_ x: Float, at place: Int, first: Int, end: Int) {
-        var smallest = Float.infinity
-        var joined = first
-        for index in first..<end - 1 where index + 1 != place {
-            let gap = starts[index + 1] - ends[index]
-            if gap < smallest { (smallest, joined) = (gap, index) }
-        }
-        let below = place > first ? x - ends[place - 1] : .infinity
-        let above = place < end ? starts[place] - x : .infinity
-        if min(below, above) <= smallest {
-            if below <= above { ends[place - 1] = x } else { starts[place] = x }
-            return
-        }
-        // Close the gap after `joined` and open a place for x, in one move of what lies between.
-        ends[joined] = ends[joined + 1]
-        if joined < place {
-            for index in joined + 1..<place - 1 {
-                starts[index] = starts[index + 1]
-                ends[index] = ends[index + 1]
-            }
-            starts[place - 1] = x
-            ends[place - 1] = x
-        } else {
-            var index = joined + 1
-            while index > place {
-                starts[index] = starts[index - 1]
-                ends[index] = ends[index - 1]
-                index -= 1
-            }
-            starts[place] = x
-            ends[place] = x
-        }
+        blocks[newest].learn(x)
     }
 }
 
 extension Coverage: Snapshotting {
     mutating func exchange(_ archive: inout StateArchive) throws(SnapshotFault) {
-        try archive.exchange(&starts)
-        try archive.exchange(&ends)
-        for index in 0..<Coverage.blockCount {
-            try archive.exchange(&counts[index], in: 0...UInt8(Coverage.intervalCount))
-        }
-        try archive.exchange(&block, in: 0...UInt8(Coverage.blockCount - 1))
+        var count = blocks.count
+        try archive.exchange(&count, in: 0...Coverage.blockCount)
+        if blocks.count != count { blocks = Array(repeating: CoverageBlock(), count: count) }
+        for index in 0..<count { try blocks[index].exchange(&archive) }
+        try archive.exchange(&newest, in: 0...max(count - 1, 0))
         try archive.exchange(&blockFill, in: 0...UInt16(Coverage.blockLength))
         try archive.exchange(&seen, in: 0...UInt16(Coverage.warmUpCount + 1))
         try archive.exchange(&smallestStep)

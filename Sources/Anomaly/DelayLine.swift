@@ -3,11 +3,12 @@
 /// What one sample has to teach.
 struct Lesson: Sendable {
     var value = 0.0
-    /// What the prediction was made from, and what it should have been; see `Predictor`.
-    var features = SIMD4<Float>.zero
+    /// What the prediction should have been; see `Predictor`.
     var target: Float = 0
     /// Absolute, in the units of the series.
     var residual: Float = 0
+    /// What the prediction was made from.
+    var features = SIMD4<Float>.zero
     /// See `ResidualStatistics`.
     var statistics = SIMD4<Float>.zero
 }

@@ -17,7 +17,7 @@
 /// with the joint surprise as one of them; the score is that of n times its probability. So a fault counts whether one
 /// series shows it clearly or several a little.
 ///
-/// n series take 5 KB each and 0.3 KB n + 12 n^2 bytes together.
+/// n series take 3 to 7 KB each, see `SeriesDetector`, and 0.3 KB n + 12 n^2 bytes together.
 package struct DeviceDetector: Sendable {
     private let budget: FalseAlarmBudget
     private var models: [SeriesModel]

@@ -29,10 +29,10 @@ struct NoveltyModel: Sendable {
     private var level = Coverage()
     private var spread = Coverage()
     private var lasting = Coverage()
-    private var season = Coverage()
     private var profile = DayProfile()
     /// One from the second day on, before that none: it takes no room then.
     private var weeks: [WeekProfile] = []
+    private var season = Coverage()
     /// All values are taken relative to the first one, so that single precision is enough.
     private var origin: Double?
     /// The last sample so, and its deviation from the profile of the day and the week if that is known.

@@ -60,9 +60,8 @@ struct Predictor: Sendable {
     /// What the sample teaches, to be learned now or later.
     func lesson(of value: Double, after prediction: Prediction, floor: Double) -> Lesson {
         Lesson(
-            value: value, features: SIMD4<Float>(prediction.features),
-            target: Float((value - level) / max(deviation, floor)),
-            residual: Float(abs(value - prediction.value)))
+            value: value, target: Float((value - level) / max(deviation, floor)),
+            residual: Float(abs(value - prediction.value)), features: SIMD4<Float>(prediction.features))
     }
 
     /// The next prediction follows this sample.

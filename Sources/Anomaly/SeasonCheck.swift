@@ -17,8 +17,8 @@ struct SeasonCheck: Sendable {
     /// Natural logarithm of the probability of the last deviation, whether the daily course explains the series or not;
     /// nil as long as too little is known.
     private(set) var logProbability: Double?
-    // Of a Gaussian: see `ResidualStatistics`.
-    private var tail = TailModel(threshold: 1.645, scale: 0.41)
+    /// One from the first deviation on, before that none: it takes no room then.
+    private var tails: [TailModel] = []
 
     init() {}
 
@@ -29,16 +29,18 @@ struct SeasonCheck: Sendable {
         mean += (value - mean) / seenValues
         logProbability = nil
         guard let deviation else { return -.infinity }
+        // Of a Gaussian: see `ResidualStatistics`.
+        if tails.isEmpty { tails = [TailModel(threshold: 1.645, scale: 0.41)] }
         let size = Double(abs(deviation))
         let standardized = size / max(fromProfile * 1.2533, floor)
-        let judged = tail.logSurvival(standardized)
+        let judged = tails[0].logSurvival(standardized)
         if seen >= SeasonCheck.warmUpCount { logProbability = judged }
         let explains = seen >= SeasonCheck.warmUpCount && fromProfile < SeasonCheck.explainedRatio * fromMean
         seen = min(seen + 1, SeasonCheck.memory)
         fromMean += (abs(value - mean) - fromMean) / seen
         let bound = seen <= 5 ? size : min(size, 4 * max(fromProfile, floor))
         fromProfile += (bound - fromProfile) / seen
-        if seen > 10 { tail.learn(standardized) }
+        if seen > 10 { tails[0].learn(standardized) }
         return explains ? judged : -.infinity
     }
 }
@@ -50,6 +52,10 @@ extension SeasonCheck: Snapshotting {
         try archive.exchange(&fromMean, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&fromProfile, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&seen, in: 0...SeasonCheck.memory)
-        try tail.exchange(&archive)
+        var hasTail = !tails.isEmpty
+        try archive.exchange(&hasTail)
+        guard hasTail else { return }
+        if tails.isEmpty { tails = [TailModel(threshold: 1.645, scale: 0.41)] }
+        try tails[0].exchange(&archive)
     }
 }

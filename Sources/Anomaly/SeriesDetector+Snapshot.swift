@@ -27,7 +27,7 @@ private enum SnapshotKind: UInt16 {
 }
 
 extension SeriesDetector {
-    /// About 4.8 KB, and 1 KB more from the second day on.
+    /// 3 KB at first, 4 KB once it knows thousands of samples, 6 KB from the second day on.
     package var snapshot: [UInt8] {
         var copy = self
         return SnapshotKind.series.write { (archive) throws(SnapshotFault) in try copy.exchange(&archive) }

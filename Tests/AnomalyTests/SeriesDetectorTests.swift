@@ -146,5 +146,5 @@ import Testing
         }
     }
 
-    @Test func memoryPerSeriesIsAsDocumented() { #expect(MemoryLayout<SeriesDetector>.stride <= 5300) }
+    @Test func memoryPerSeriesIsAsDocumented() { #expect(MemoryLayout<SeriesDetector>.stride <= 2900) }
 }

@@ -13,7 +13,7 @@ struct SeriesName: Hashable, Sendable {
 /// The series of a pipeline, each judged by itself.
 ///
 /// A series that is hardly known is no more than its last values: about 0.5 KB with its names. From the 17th sample on it
-/// has a detector (5 to 6 KB, or as `WindowDetector` says), which learns those values first: its scores are those it would have
+/// has a detector (3 to 7 KB, or as `WindowDetector` says), which learns those values first: its scores are those it would have
 /// had from the beginning. At most `capacity` series are known; a further one takes the place of the one that was not used
 /// for the longest time.
 struct SeriesBank: Sendable {
@@ -42,7 +42,7 @@ struct SeriesBank: Sendable {
     private let runner: SeriesNetwork.Runner?
     private(set) var registry: SeriesRegistry
     private(set) var entries: [Entry] = []
-    /// Series of which the budget of false alarms cannot be held now.
+    /// Series of which the budget of false alarms is held only by withholding alarms now.
     private(set) var overBudgetCount = 0
 
     init(_ setup: DetectionSetup) {
