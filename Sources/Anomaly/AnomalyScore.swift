@@ -12,7 +12,7 @@ package struct AnomalyScore: Sendable, Equatable {
     package var expected: ClosedRange<Double>?
     /// Too little was seen for an alarm.
     package var isWarmingUp: Bool
-    /// Drift makes it impossible to keep the budget of false alarms: see `AlarmThreshold.isOverBudget`.
+    /// The budget of false alarms is held only by withholding alarms: see `AlarmThreshold.isOverBudget`.
     package var isOverBudget: Bool
 
     package init(

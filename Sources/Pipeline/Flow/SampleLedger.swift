@@ -16,7 +16,7 @@ package final class SampleLedger: Sendable {
         package var known = 0
         /// Those that were forgotten for others.
         package var evicted = 0
-        /// Those, and devices, of which the budget of false alarms cannot be held now.
+        /// Those, and devices, of which the budget of false alarms is held only by withholding alarms now.
         package var overBudget = 0
 
         package init(known: Int = 0, evicted: Int = 0, overBudget: Int = 0) {

@@ -12,7 +12,7 @@ final class Reporter: @unchecked Sendable {
     private struct Mark {
         var received: [UInt64]
         var at: Instant
-        /// Per source: series of which the budget of false alarms cannot be held.
+        /// Per source: series of which the budget of false alarms is held only by withholding alarms.
         var overBudget: [Int]
     }
 
@@ -67,7 +67,7 @@ final class Reporter: @unchecked Sendable {
 
     func publishNow() { publisher.publish(makeReport(marks: true).document(topic: topic), qos: .atMostOnce) }
 
-    /// Says once when a budget of false alarms cannot be held any more, and once when all can again.
+    /// Says once when a budget of false alarms is held only by withholding alarms, and once when none is any more.
     private func logBudgets(_ sources: [Report.Source]) {
         let before = last.withLock { last in
             defer { last.overBudget = sources.map { $0.samples?.series.overBudget ?? 0 } }
@@ -78,10 +78,10 @@ final class Reporter: @unchecked Sendable {
             guard (count > 0) != (before > 0) else { continue }
             if count > 0 {
                 logger.warning(
-                    "false_alarms cannot be held: series change faster than they are learned",
+                    "alarms beyond false_alarms are withheld: series change faster than they are learned",
                     metadata: ["source": "\(source.name)", "series": "\(count)"])
             } else {
-                logger.info("false_alarms are held again", metadata: ["source": "\(source.name)"])
+                logger.info("no alarms are withheld any more", metadata: ["source": "\(source.name)"])
             }
         }
     }
