@@ -12,16 +12,17 @@
 /// less. Should the learned probabilities be too small for the series at hand, alarms come too often; then the
 /// threshold gives way. With n alarms more than the budget allows so far, a sample alarms at
 ///
-///     -ln p >= -ln(r T) + n E / 1.5
+///     -ln p >= -ln(r T) + n E / 8
 ///
 /// where E is the largest excess of -ln p over -ln(r T) among the alarms lately. So with one alarm too many the next has
-/// to be two thirds as unusual as the most unusual one was, with more than 1.5 it has to be a record: over k periods in
-/// each of which the budget allows one there are at most k + 2.5 alarms and a few records, whatever the distribution
+/// to be an eighth as unusual as the most unusual one was, with more than eight it has to be a record: several faults in one
+/// period are told, and over k periods in each of which the budget allows one there are at most k + 9 alarms and a few
+/// records, whatever the distribution
 /// (adaptive conformal inference: I. Gibbs, E. Candès, 2021; with a step that follows the scores: A. Angelopoulos,
 /// E. Candès, R. Tibshirani, "Conformal PID control for time series prediction", 2023).
 struct AlarmThreshold: Sendable {
     /// So many alarms more than the budget allows want a record.
-    private static let allowance = 1.5
+    private static let allowance = 8.0
     /// One alarm too many divides the probability by 16 at least.
     private static let leastStep = log(16.0)
     private static let leastExcess = allowance * leastStep

@@ -24,7 +24,7 @@ import Testing
     @Test(arguments: [-5.0, -10, -100, -700])
     func holdsTheBudgetAgainstAnyProbability(logProbability: Double) {
         let samples = (0..<2000).map { $0 % 2 == 0 ? 0 : logProbability }
-        #expect(onsets(samples).count <= 23)
+        #expect(onsets(samples).count <= 29)
         #expect(alarms(samples).threshold.isOverBudget == (logProbability < -50))
     }
 
@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func aRecordIsAnAlarmAtAnyTime() {
-        #expect(onsets([-20, 0, -19, 0, -18, 0, -21, 0, -60, 0, -59]) == [0, 2, 8])
+        let equal = [-20.0, 0, -20, 0, -20, 0, -20, 0, -20, 0, -20, 0, -20, 0, -20, 0]
+        #expect(onsets(equal + [-60, 0, -25]) == [0, 2, 4, 6, 8, 10, 16])
     }
 
     /// Two periods after one alarm the threshold is what it was.
