@@ -7,6 +7,21 @@
 /// Of bytes alone, whatever the width of the other kernels.
 typedef uint8_t octets __attribute__((vector_size(32)));
 
+/// The largest of `rows` by `columns` vectors.
+INLINE void window_maximum(octets *largest, const uint8_t *row, const ptrdiff_t rows, const ptrdiff_t columns,
+                           ptrdiff_t row_step, ptrdiff_t column_step) {
+    octets best = {0};
+    for (ptrdiff_t ky = 0; ky < rows; ky++, row += row_step) {
+        const uint8_t *p = row;
+        for (ptrdiff_t kx = 0; kx < columns; kx++, p += column_step) {
+            octets b;
+            memcpy(&b, p, sizeof b);
+            best = __builtin_elementwise_max(best, b);
+        }
+    }
+    *largest = best;
+}
+
 static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_t *output, ptrdiff_t begin,
                      ptrdiff_t end) {
     const struct float_window *w = &pool->window;
@@ -15,19 +30,17 @@ static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_
             const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
             const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
             const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
+            const ptrdiff_t row_step = w->dilation_y * w->input_width * w->input_pitch, step = w->dilation_x * w->input_pitch;
+            const ptrdiff_t height = rows.end - rows.begin, width = columns.end - columns.begin;
+            const uint8_t *window = input + ((y0 + rows.begin * w->dilation_y) * w->input_width + x0 +
+                                             columns.begin * w->dilation_x) * w->input_pitch;
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += 32) {
-                octets best = {0};
-                for (ptrdiff_t ky = rows.begin; ky < rows.end; ky++) {
-                    const uint8_t *p =
-                        input + ((y0 + ky * w->dilation_y) * w->input_width + x0 + columns.begin * w->dilation_x) *
-                                    w->input_pitch + c;
-                    for (ptrdiff_t kx = columns.begin; kx < columns.end; kx++, p += w->dilation_x * w->input_pitch) {
-                        octets b;
-                        memcpy(&b, p, sizeof b);
-                        best = __builtin_elementwise_max(best, b);
-                    }
-                }
+                octets best;
+                if (height == 3 && width == 3)
+                    window_maximum(&best, window + c, 3, 3, row_step, step);
+                else
+                    window_maximum(&best, window + c, height, width, row_step, step);
                 if (pool->channels - c >= 32)
                     memcpy(target + c, &best, sizeof best);
                 else

@@ -31,22 +31,39 @@ static void transpose_four(char *target, const char *source, ptrdiff_t target_ro
     for (int y = 0; y < 4; y++) memcpy(target + y * target_row, &lines[y], 16);
 }
 
-/// A cache line of the source at a time: 16 rows of the target are written from left to right.
+/// Up to a block of words at its edge.
+static void transpose_part(char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row,
+                           ptrdiff_t source_column) {
+    for (ptrdiff_t y = 0; y < rows; y += 4)
+        for (ptrdiff_t x = 0; x < columns; x += 4) {
+            if (rows - y >= 4 && columns - x >= 4) {
+                transpose_four(target + y * target_row + x * 4, source + x * source_column + y * 4, target_row, source_column);
+                continue;
+            }
+            for (ptrdiff_t v = y; v < rows && v < y + 4; v++)
+                for (ptrdiff_t u = x; u < columns && u < x + 4; u++)
+                    memcpy(target + v * target_row + u * 4, source + u * source_column + v * 4, 4);
+        }
+}
+
+/// Whole cache lines of both sides at a time. Those of the target, far apart, are asked for before they are needed.
 static void transpose_words(char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row,
                             ptrdiff_t source_column) {
-    for (ptrdiff_t i = 0; i < rows; i += block)
-        for (ptrdiff_t j = 0; j < columns; j += block)
-            for (ptrdiff_t y = i; y < rows && y < i + block; y += 4)
-                for (ptrdiff_t x = j; x < columns && x < j + block; x += 4) {
-                    if (rows - y >= 4 && columns - x >= 4) {
-                        transpose_four(target + y * target_row + x * 4, source + x * source_column + y * 4, target_row,
-                                       source_column);
-                        continue;
-                    }
-                    for (ptrdiff_t v = y; v < rows && v < y + 4; v++)
-                        for (ptrdiff_t u = x; u < columns && u < x + 4; u++)
-                            memcpy(target + v * target_row + u * 4, source + u * source_column + v * 4, 4);
-                }
+    for (ptrdiff_t i = 0; i < rows; i += block, target += block * target_row, source += block * 4) {
+        char *to = target;
+        const char *from = source;
+        for (ptrdiff_t j = 0; j < columns; j += block, to += block * 4, from += block * source_column) {
+            if (rows - i < block || columns - j < block) {
+                transpose_part(to, from, rows - i < block ? rows - i : block, columns - j < block ? columns - j : block,
+                               target_row, source_column);
+                continue;
+            }
+            for (ptrdiff_t y = 0; y < block; y++) __builtin_prefetch(to + y * target_row + 2 * block * 4, 1);
+            for (ptrdiff_t y = 0; y < block; y += 4)
+                for (ptrdiff_t x = 0; x < block; x += 4)
+                    transpose_four(to + y * target_row + x * 4, from + x * source_column + y * 4, target_row, source_column);
+        }
+    }
 }
 
 static void copy_plane(char *target, const char *source, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t columns,

@@ -272,8 +272,8 @@ extension PlanBuilder {
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
         let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
         let epilogue = QuantizedEpilogue(
-            scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation), output: to,
-            residual: second, isResidualAfterActivation: true)
+            scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation),
+            output: to, residual: second, isResidualAfterActivation: true)
         let places = EpiloguePlaces(epilogue, &self)
         emit(node.name, [left, right, target, scaleA, zeroA] + places.places) { memory in
             let bound = places.bound(in: memory)

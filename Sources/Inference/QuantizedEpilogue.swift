@@ -26,8 +26,9 @@ struct QuantizedEpilogue {
     ///   - output: scale and zero point per filter; nil for float output.
     ///   - residual: scale and zero point per filter of what is added.
     init(
-        scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue, output: (scales: [Float], zeros: [Float])?,
-        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool
+        scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue,
+        output: (scales: [Float], zeros: [Float])?, residual: (scales: [Float], zeros: [Float])?,
+        isResidualAfterActivation: Bool
     ) {
         multiplier = scales
         self.bias = bias
@@ -104,8 +105,9 @@ struct EpiloguePlaces: Sendable {
         func bytes(_ place: Place?) -> UnsafePointer<UInt8>? { place.map { UnsafePointer(memory.bytes($0)) } }
         return int8_epilogue(
             multiplier: floats(multiplier), bias: floats(bias), activation: activation.value,
-            inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high), residual_scale: floats(residualScale),
-            residual_zero: floats(residualZero), residual_after_activation: isResidualAfterActivation ? 1 : 0,
+            inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high),
+            residual_scale: floats(residualScale), residual_zero: floats(residualZero),
+            residual_after_activation: isResidualAfterActivation ? 1 : 0,
             is_bounded: isBounded ? 1 : 0)
     }
 }
