@@ -51,7 +51,7 @@ INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const ui
 /// Depthwise: taps of int16, in pairs. A column has two vectors of its upper two rows and two of its third row with zeros
 /// or the row after it.
 #define DEPTHWISE_FORM 4
-#define THREE_OUTPUTS 3
+#define THREE_OUTPUTS 2
 
 INLINE void interleaved(__v8si *taps, const octets_of_block *rows, const int has_fourth, const int half) {
     const __m256i zero = _mm256_setzero_si256();

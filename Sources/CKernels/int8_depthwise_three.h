@@ -52,17 +52,6 @@ struct row {
     ptrdiff_t count, starts[4], outputs;
 };
 
-/// A pixel of each part: bytes of input row `ky` and column `ix` (of the first part's first window).
-INLINE octets_of_block three_pixels(const struct row *r, const int stride, const int parts, const int checked,
-                                    const int ky, ptrdiff_t ix) {
-    const uint8_t *p[4];
-    for (int part = 0; part < parts; part++) {
-        const ptrdiff_t x = ix + r->starts[part] * stride;
-        p[part] = checked && (x < 0 || x >= r->width) ? r->outside : r->rows[ky] + x * r->pitches[ky];
-    }
-    return joined(p, parts);
-}
-
 /// 1 ... 32 bytes.
 INLINE void copy_few(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
     if (count >= 16) {
@@ -121,11 +110,31 @@ INLINE void three_sums(integers (*sums)[THREE_OUTPUTS][2], const struct row *r, 
             KEEP_IN_REGISTER(weights[kx][j]);
         }
 #endif
+    // Of each row and part, the pixel of the first column; from there on additions are all it takes.
+    const uint8_t *pixels[4][4];
+    ptrdiff_t pitches[4];
+    for (int ky = 0; ky < rows + 2; ky++) {
+        pitches[ky] = r->pitches[ky];
+        for (int part = 0; part < parts; part++)
+            pixels[ky][part] = r->rows[ky] + (ix + r->starts[part] * stride) * pitches[ky];
+    }
 #pragma clang loop unroll(full)
     for (int i = 0; i < count; i++) {
         integers taps[2][DEPTHWISE_FORM];
         octets_of_block in[4] = {0};
-        for (int ky = 0; ky < rows + 2; ky++) in[ky] = three_pixels(r, stride, parts, checked, ky, ix + i);
+        int is_outside[4] = {0};
+        for (int part = 0; checked && part < parts; part++) {
+            const ptrdiff_t x = ix + i + r->starts[part] * stride;
+            is_outside[part] = x < 0 || x >= r->width;
+        }
+        for (int ky = 0; ky < rows + 2; ky++) {
+            const uint8_t *p[4];
+            for (int part = 0; part < parts; part++) {
+                p[part] = is_outside[part] ? r->outside : pixels[ky][part];
+                pixels[ky][part] += pitches[ky];
+            }
+            in[ky] = joined(p, parts);
+        }
         interleaved(taps[0], in, rows > 1, half);
 #if DEPTHWISE_FORM == 2
         for (int j = 0; rows > 1 && j < 2; j++) taps[1][j] = taps_below(taps[0][j]);
