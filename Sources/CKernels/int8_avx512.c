@@ -85,6 +85,20 @@ INLINE void store_saturated_part(uint8_t *p, uint8_t *q, __v16si p0, __v16si p1,
     _mm256_mask_storeu_epi8(q, mask, _mm512_extracti64x4_epi64(b, 1));
 }
 
+/// Up to 16 bytes, `count` of them, for each of four pixels.
+#define HAS_FOURS
+INLINE void store_saturated_four(uint8_t *const *targets, const __v16si *v, const uint8_t *low, const uint8_t *high,
+                                 ptrdiff_t count) {
+    __m512i b = packed_bytes(v[0], v[1], v[2], v[3]);
+    b = _mm512_min_epu8(b, _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)high)));
+    b = _mm512_max_epu8(b, _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)low)));
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    _mm_mask_storeu_epi8(targets[0], mask, _mm512_castsi512_si128(b));
+    _mm_mask_storeu_epi8(targets[1], mask, _mm512_extracti32x4_epi32(b, 1));
+    _mm_mask_storeu_epi8(targets[2], mask, _mm512_extracti32x4_epi32(b, 2));
+    _mm_mask_storeu_epi8(targets[3], mask, _mm512_extracti32x4_epi32(b, 3));
+}
+
 /// Depthwise: taps of a column as four bytes, the last of them zero or that of the next row of outputs.
 #define DEPTHWISE_FORM 2
 #define THREE_OUTPUTS 4

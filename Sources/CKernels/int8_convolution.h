@@ -48,6 +48,24 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int pi
     }
     const struct int8_epilogue *epilogue = &pass->epilogue;
     const ptrdiff_t c = pass->first;
+#ifdef HAS_FOURS
+    if (vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any) {
+#pragma clang loop unroll(full)
+        for (int p = 0; p < pixels; p += 4) {
+            integers steps[4];
+            uint8_t *targets[4];
+            for (int i = 0; i < 4; i++) {
+                const ptrdiff_t index = places[p + i].index;
+                const uint8_t *residual = pass->residual ? pass->residual + index * pass->residual_pitch : NULL;
+                const vector sum = __builtin_convertvector(sums[p + i][0], vector);
+                targets[i] = pass->output + index * pass->output_pitch + c;
+                steps[i] = nearest(finished(epilogue, finish, sum, residual, c, pass->count));
+            }
+            store_saturated_four(targets, steps, epilogue->low + c, epilogue->high + c, pass->count);
+        }
+        return;
+    }
+#endif
     // Unrolled, or the sums would be kept in memory.
 #pragma clang loop unroll(full)
     for (int p = 0; p < pixels; p += 2) {

@@ -4,6 +4,7 @@
 // - `least`, `greatest`, `nearest`: see int8_vectors.h;
 // - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters;
 // - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low` and at most `high`;
+//   if it has HAS_FOURS, `store_saturated_four`: one vector for each of four pixels;
 // - WINOGRAD_TILES, `word_pair` and `pairs_added`: sums of pairs of products of int16;
 // - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_words`, `pack_octets`;
 // - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.
