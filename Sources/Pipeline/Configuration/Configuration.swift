@@ -185,7 +185,7 @@ package struct Configuration: Sendable, Equatable {
         package var qos: QualityOfService?
         package var reportEvery: Duration = .seconds(10)
         /// Results that may wait for being sent, and their bytes.
-        package var queue = 1000
+        package var queue = 4096
 
         package init() {}
     }
