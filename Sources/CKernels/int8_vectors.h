@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vectors of WIDTH numbers, and the functions of numbers that layers end with. Every operation is one that IEEE 754 rounds
 // exactly, so all instruction sets compute the same bits. The including file defines WIDTH, INLINE, and for its instruction
-// set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even; beyond 2^22 to one beyond 255 with the same sign);
-// if it has loads and stores of parts of vectors, HAS_MASKS, `load_bytes_masked`, `store_floats_masked` and
-// `store_saturated_part`.
+// set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even; beyond 2^22 to one
+// beyond 255 with the same sign); if it has loads and stores of parts of vectors, HAS_MASKS, `load_bytes_masked`,
+// `store_floats_masked` and `store_saturated_part`.
 #pragma once
 #include "ckernels_int8.h"
 

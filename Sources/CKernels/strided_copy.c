@@ -31,9 +31,9 @@ static void transpose_four(char *target, const char *source, ptrdiff_t target_ro
     for (int y = 0; y < 4; y++) memcpy(target + y * target_row, &lines[y], 16);
 }
 
-/// Up to a block of words at its edge.
-static void transpose_part(char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row,
-                           ptrdiff_t source_column) {
+/// A block of words, or what is left of one at an edge.
+static inline __attribute__((always_inline)) void transpose_block(
+    char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row, ptrdiff_t source_column) {
     for (ptrdiff_t y = 0; y < rows; y += 4)
         for (ptrdiff_t x = 0; x < columns; x += 4) {
             if (rows - y >= 4 && columns - x >= 4) {
@@ -54,14 +54,12 @@ static void transpose_words(char *target, const char *source, ptrdiff_t rows, pt
         const char *from = source;
         for (ptrdiff_t j = 0; j < columns; j += block, to += block * 4, from += block * source_column) {
             if (rows - i < block || columns - j < block) {
-                transpose_part(to, from, rows - i < block ? rows - i : block, columns - j < block ? columns - j : block,
-                               target_row, source_column);
+                transpose_block(to, from, rows - i < block ? rows - i : block, columns - j < block ? columns - j : block,
+                                target_row, source_column);
                 continue;
             }
             for (ptrdiff_t y = 0; y < block; y++) __builtin_prefetch(to + y * target_row + 2 * block * 4, 1);
-            for (ptrdiff_t y = 0; y < block; y += 4)
-                for (ptrdiff_t x = 0; x < block; x += 4)
-                    transpose_four(to + y * target_row + x * 4, from + x * source_column + y * 4, target_row, source_column);
+            transpose_block(to, from, block, block, target_row, source_column);
         }
     }
 }

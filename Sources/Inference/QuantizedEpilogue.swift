@@ -38,9 +38,9 @@ struct QuantizedEpilogue {
         residualZero = residual?.zeros
         guard let output else { return }
         let inverse = output.scales.map { 1 / $0 }
+        let bounds = [activation.low, activation.high].filter(\.isFinite).map(abs).max() ?? 0
         isBounded = scales.indices.allSatisfy { filter in
             let added = residual.map { 512 * abs($0.scales[filter]) } ?? 0
-            let bounds = [activation.low, activation.high].filter(\.isFinite).map(abs).max() ?? 0
             let real = max(largestSum * abs(scales[filter]) + abs(bias[filter]), bounds) + added
             return real * abs(inverse[filter]) + 512 < 0x1p30
         }
