@@ -25,11 +25,10 @@ struct ResidualStatistics: Sendable {
     private var shortMean = 0.0
     private var longMean = 0.0
     private var magnitude = ResidualStatistics.meanMagnitude
-    // 1.645: 90 % quantile of |z|; 0.41: mean excess there.
-    private var size = TailModel(threshold: 1.645, scale: 0.41)
-    private var shortShift = TailModel(threshold: 1.645, scale: 0.41)
-    private var longShift = TailModel(threshold: 1.645, scale: 0.41)
-    private var spreadChange = TailModel(threshold: 1.645, scale: 0.41)
+    private var size = TailModel.ofGaussian
+    private var shortShift = TailModel.ofGaussian
+    private var longShift = TailModel.ofGaussian
+    private var spreadChange = TailModel.ofGaussian
 
     /// Takes the next residual and returns the statistics that are judged and learned: in units in which they would
     /// have standard deviation 1 for white Gaussian noise. `smallest`: what the resolution of the values hides, in

@@ -29,8 +29,7 @@ struct SeasonCheck: Sendable {
         mean += (value - mean) / seenValues
         logProbability = nil
         guard let deviation else { return -.infinity }
-        // Of a Gaussian: see `ResidualStatistics`.
-        if tails.isEmpty { tails = [TailModel(threshold: 1.645, scale: 0.41)] }
+        if tails.isEmpty { tails = [.ofGaussian] }
         let size = Double(abs(deviation))
         let standardized = size / max(fromProfile * 1.2533, floor)
         let judged = tails[0].logSurvival(standardized)
@@ -52,10 +51,8 @@ extension SeasonCheck: Snapshotting {
         try archive.exchange(&fromMean, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&fromProfile, in: 0...Double.greatestFiniteMagnitude)
         try archive.exchange(&seen, in: 0...SeasonCheck.memory)
-        var hasTail = !tails.isEmpty
-        try archive.exchange(&hasTail)
-        guard hasTail else { return }
-        if tails.isEmpty { tails = [TailModel(threshold: 1.645, scale: 0.41)] }
+        guard seen > 0 else { return }
+        if tails.isEmpty { tails = [.ofGaussian] }
         try tails[0].exchange(&archive)
     }
 }

@@ -46,6 +46,9 @@ struct TailModel: Sendable {
     private var scale: Double
     private var shape = TailModel.priorShape
 
+    /// Of the size of a standard Gaussian, until it has learned.
+    static let ofGaussian = TailModel(threshold: 1.645, scale: 0.41)
+
     /// `threshold`: the 90 % quantile under Gaussian noise; `scale`: the mean excess there.
     init(threshold: Double, scale: Double) {
         self.threshold = threshold
