@@ -27,6 +27,17 @@ import Testing
         #expect(count <= 90, "\(count) alarms, 60 in the budget")
     }
 
+    /// The first 5 periods alone, 10 runs. Bound: 1.5 times the budget and three standard deviations of a Poisson count.
+    @Test(
+        arguments: [
+            .gaussian, .laplace, .student3, .uniform, .autoregressive, .quantized, .randomWalk, .logNormal, .poisson,
+            .garch, .pulses, .season,
+        ] as [Noise])
+    func rateKeepsTheBudgetFromTheStart(noise: Noise) {
+        let count = alarms(noise, seeds: 10, count: 10_000, period: 2000, interval: 300)
+        #expect(count <= 75 + 21, "\(count) alarms, 50 in the budget")
+    }
+
     /// One alarm an hour, of samples that come every 10 s: 3 runs over 20 periods.
     @Test(arguments: Noise.allCases)
     func rateKeepsShortBudgets(noise: Noise) {
