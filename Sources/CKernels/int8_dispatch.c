@@ -88,21 +88,29 @@ static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, 
     return correction;
 }
 
+/// `count` rows of `steps` bytes as columns of groups of four bytes, `width` groups in a row.
+static void turned(const int8_t *rows, ptrdiff_t count, ptrdiff_t steps, ptrdiff_t width, int8_t *target) {
+    // What is written to stays in the first-level cache.
+    for (ptrdiff_t first = 0; first < steps; first += 64)
+        for (ptrdiff_t i = 0; i < count; i++)
+            for (ptrdiff_t step = first; step < first + 64 && step < steps; step += 4)
+                memcpy(target + step * width + i * 4, rows + i * steps + step, 4);
+}
+
 void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
                        ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
-    int8_t *target = packed, *ordered = calloc((size_t)padded + 1, 1);
+    int8_t *target = packed, *ordered = calloc((size_t)(2 * kernels->width * padded + 1), 1);
     if (!ordered) abort();
     for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width) {
-        const ptrdiff_t width = tile_width(kernels, filters, f);
-        memset(target, 0, (size_t)(width * (padded + 4)));
-        for (ptrdiff_t i = 0; i < width && f + i < filters; i++) {
+        const ptrdiff_t width = tile_width(kernels, filters, f), count = filters - f < width ? filters - f : width;
+        if (count < width) memset(target, 0, (size_t)(width * (padded + 4)));
+        for (ptrdiff_t i = 0; i < count; i++) {
             const int32_t correction = ordered_filter(weight + (f + i) * steps, zero_points, kernels->input_offset,
-                                                      channels, taps, ordered);
+                                                      channels, taps, ordered + i * padded);
             memcpy(target + i * 4, &correction, 4);
-            int8_t *group = target + (width + i) * 4;
-            for (ptrdiff_t step = 0; step < padded; step += 4, group += width * 4) memcpy(group, ordered + step, 4);
         }
+        turned(ordered, count, padded, width, target + width * 4);
         target += width * (padded + 4);
     }
     free(ordered);

@@ -12,6 +12,7 @@
 #include "int8_depthwise.h"
 #include "int8_elementwise.h"
 #include "int8_winograd.h"
+#include "int8_winograd_filters.h"
 
 #ifdef KERNELS_UNLIMITED
 extern const struct int8_kernels KERNELS_UNLIMITED;
@@ -50,6 +51,7 @@ const struct int8_kernels KERNELS_SYMBOL = {
 #endif
     .convolution = convolution,
     .winograd = winograd,
+    .winograd_filters = winograd_filters,
     .depthwise = depthwise,
     .max_pool = max_pool,
     .average_pool = average_pool,

@@ -6,7 +6,7 @@ import Tensors
 ///
 /// A cache is trusted with numbers only. Whatever it holds, a constant has the size that the plan asks for.
 final class PackedConstants {
-    struct Entry {
+    struct Entry: Sendable {
         /// Of what the constant is for.
         let label: UInt64
         let buffer: Buffer
@@ -16,7 +16,7 @@ final class PackedConstants {
     private static let minimumBytes = 4096
 
     /// What was found out of the graph when its plan was made first.
-    struct Findings: Equatable {
+    struct Findings: Equatable, Sendable {
         /// Whether fusion and folding leave it as it is.
         var isPlain: Bool
         /// Indices of the nodes that the plan computes in float for want of kernels.

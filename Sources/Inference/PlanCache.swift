@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Dispatch
 import ModelGraph
 import Tensors
 
@@ -14,7 +15,8 @@ import Tensors
 /// with their digests.
 ///
 /// Nothing depends on it. What is missing, damaged, or of another program is made again; a folder that cannot be written
-/// stays as it is. Files come whole, by a rename, so that several programs may share a folder.
+/// stays as it is. Files come whole, by a rename, so that several programs may share a folder. Packed weights are written behind
+/// the back of whoever loads a network; a program that ends waits for them.
 package struct PlanCache: Sendable {
     /// A place in the cache, for one model.
     package struct Slot: Sendable {
@@ -23,8 +25,11 @@ package struct PlanCache: Sendable {
 
         func constants(of model: Model) -> PackedConstants { cache.constants(self, variant: variant(model)) }
 
+        /// Returns at once; `finishWriting` waits until the file is there.
         func store(_ constants: PackedConstants, of model: Model) {
-            cache.store(constants, self, variant: variant(model))
+            _ = PlanCache.waitsAtExit
+            let (findings, entries, variant) = (constants.findings, constants.entries, variant(model))
+            PlanCache.writing.async { cache.store(findings, entries, self, variant: variant) }
         }
 
         /// What may be said of a model when it is used, and changes its plan.
@@ -97,6 +102,12 @@ package struct PlanCache: Sendable {
 
     // MARK: Packed weights
 
+    private static let writing = DispatchQueue(label: "plan cache")
+    private static let waitsAtExit: Void = { atexit { PlanCache.finishWriting() } }()
+
+    /// Returns when everything that was to be stored so far is.
+    package static func finishWriting() { writing.sync {} }
+
     /// - Parameter variant: what else the plan depends on.
     private func constants(_ slot: Slot, variant: String) -> PackedConstants {
         let key = Self.key(slot.digest, variant)
@@ -104,10 +115,12 @@ package struct PlanCache: Sendable {
         return PackedConstants(findings: file.findings) { file.buffer($0, label: $1, byteCount: $2) }
     }
 
-    private func store(_ constants: PackedConstants, _ slot: Slot, variant: String) {
+    private func store(
+        _ findings: PackedConstants.Findings?, _ entries: [PackedConstants.Entry], _ slot: Slot, variant: String
+    ) {
         let key = Self.key(slot.digest, variant)
         guard let path = planPath(key) else { return }
-        let (header, data) = PlanCacheFile.pieces(constants, key: key)
+        let (header, data) = PlanCacheFile.pieces(findings, entries, key: key)
         write(path) { write in
             guard write(header) else { return false }
             return data.allSatisfy { buffer, zeros in

@@ -70,16 +70,18 @@ struct PlanCacheFile {
     }
 
     /// The pieces of a file, one after the other: the header, then bytes and zeros in turn.
-    static func pieces(_ constants: PackedConstants, key: [UInt8]) -> (header: [UInt8], data: [(Buffer, zeros: Int)]) {
+    static func pieces(
+        _ findings: PackedConstants.Findings?, _ constants: [PackedConstants.Entry], key: [UInt8]
+    ) -> (header: [UInt8], data: [(Buffer, zeros: Int)]) {
         func aligned(_ offset: Int) -> Int { (offset + alignment - 1) / alignment * alignment }
-        let findings = constants.findings ?? PackedConstants.Findings(isPlain: false, unfolded: [])
+        let findings = findings ?? PackedConstants.Findings(isPlain: false, unfolded: [])
         let size =
-            fixedBytes + (key.count + 7) / 8 * 8 + findings.unfolded.count * 8 + constants.entries.count * entryBytes
+            fixedBytes + (key.count + 7) / 8 * 8 + findings.unfolded.count * 8 + constants.count * entryBytes
         let headerBytes = aligned(size)
         var data: [(Buffer, zeros: Int)] = []
         var table: [UInt64] = []
         var end = headerBytes
-        for entry in constants.entries {
+        for entry in constants {
             let count = entry.buffer.bytes.count
             let next = aligned(end + count + alignment)
             table += [
@@ -94,7 +96,7 @@ struct PlanCacheFile {
         }
         append([UInt64(headerBytes), UInt64(end), 0])
         append([
-            UInt64(key.count), UInt64(findings.unfolded.count), UInt64(constants.entries.count),
+            UInt64(key.count), UInt64(findings.unfolded.count), UInt64(constants.count),
             findings.isPlain ? 1 : 0,
         ])
         header += key

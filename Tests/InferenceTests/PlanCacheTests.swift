@@ -43,6 +43,7 @@ import Testing
 
     private func load() throws -> [UInt32] {
         let contents = try cache.read(model)
+        defer { PlanCache.finishWriting() }
         return try output(CompiledModel(contents.model, slot: cache.slot(for: contents)))
     }
 

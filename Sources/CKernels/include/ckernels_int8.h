@@ -62,6 +62,10 @@ struct int8_kernels {
     /// `int8_pack_winograd` made them, `scratch` of int8_winograd_scratch_bytes(). It rounds what `convolution` does not.
     void (*winograd)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                      void *scratch, ptrdiff_t begin, ptrdiff_t end);
+    /// `width` filters for `winograd`, [channels][9][filters]: the part of `int8_pack_winograd` that depends on the processor.
+    /// `rooms`: the largest total of the magnitudes of a filter's numbers at each of the 36 positions.
+    void (*winograd_filters)(const int8_t *columns, const uint8_t *zero_points, ptrdiff_t channels, const double *rooms,
+                             float *numbers, int16_t *stored);
     /// One filter per channel; output rows [begin, end). At most 500 taps, so that float sums are exact.
     void (*depthwise)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                       ptrdiff_t begin, ptrdiff_t end);
