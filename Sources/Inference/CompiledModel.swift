@@ -32,8 +32,11 @@ package final class CompiledModel: Sendable {
     /// Threads that share the work of a run.
     package let threads: Int
     let int8Kernels: Int8Kernels
+    /// Of one part of an item.
     let plan: Plan
-    /// Per input: whether it takes pixels, and the bytes of one item.
+    /// How many parts of the same form an item is computed in, one after the other.
+    let parts: Int
+    /// Per input: whether it takes pixels, and the bytes of one part of an item.
     let inputForms: [(isImage: Bool, byteCount: Int)]
     let outputByteCounts: [Int]
     /// Images in one item: the first extent that the network was made with.
@@ -64,7 +67,9 @@ package final class CompiledModel: Sendable {
         precondition(batch > 0 && threads > 0)
         // What has a place in a cache was checked when it was read.
         if packed == nil { try model.graph.validate() }
-        let model = model.takingFrames()
+        var model = model.takingFrames()
+        let parts: Int
+        (model.graph, parts) = model.graph.dividedIntoItems()
         let (graph, images, plan) = try Self.planned(model, packed: packed) { graph, images in
             PlanBuilder(
                 graph, images: images, kernels: kernels, int8Kernels: int8Kernels, threads: threads, packed: packed)
@@ -74,12 +79,13 @@ package final class CompiledModel: Sendable {
                 "the network needs \(plan.arena.byteCount >> 20) MiB, more than \(Self.maximumArenaBytes >> 20) MiB")
         }
         self.plan = plan
+        self.parts = parts
         self.batch = batch
         self.threads = threads
         self.int8Kernels = int8Kernels
         func port(_ id: ValueID) -> Port {
             var extents = graph[id].shape.dimensions
-            if !extents.isEmpty { extents[0] *= batch }
+            if !extents.isEmpty { extents[0] *= batch * parts }
             return Port(name: graph[id].name, type: graph[id].type, shape: Shape(extents))
         }
         inputs = graph.inputs.map(port)
@@ -90,7 +96,7 @@ package final class CompiledModel: Sendable {
         }
         outputByteCounts = graph.outputs.map { graph[$0].shape.count * graph[$0].type.sizeBytes }
         let image = graph.inputs.first { images[$0] != nil }
-        imagesPerItem = image.map { max(graph[$0].shape[0], 1) } ?? 1
+        imagesPerItem = image.map { max(graph[$0].shape[0], 1) * parts } ?? 1
         imageInput = image.flatMap { id in
             images[id].map {
                 Image(
@@ -144,13 +150,13 @@ package final class CompiledModel: Sendable {
         return images
     }
 
-    /// How many items a session computes at the same time: one on each thread, if there are enough.
-    var lanes: Int { batch >= threads ? threads : 1 }
+    /// How many parts of items a session computes at the same time: one on each thread, if there are enough.
+    var lanes: Int { batch * parts >= threads ? threads : 1 }
 
     /// Bytes that each session takes.
     package var sessionByteCount: Int {
         let ends = inputForms.map(\.byteCount).reduce(0, +) + outputByteCounts.reduce(0, +)
-        return plan.arena.byteCount * lanes + batch * ends
+        return plan.arena.byteCount * lanes + batch * parts * ends
     }
 
     /// Bytes of weights, shared by all sessions.

@@ -27,8 +27,8 @@ package final class Session {
 
     init(_ model: CompiledModel) {
         self.model = model
-        let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch) }
-        let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch) }
+        let inputs = model.inputForms.map { Buffer(byteCount: $0.byteCount * model.batch * model.parts) }
+        let outputs = model.outputByteCounts.map { Buffer(byteCount: $0 * model.batch * model.parts) }
         let team = Team(threads: model.threads)
         let lanes = (0..<model.lanes).map { _ in
             Lane(
@@ -88,12 +88,13 @@ package final class Session {
     /// - Throws: `GraphError` when an index in the data is out of range.
     package func run(batch: Int = 1) throws {
         precondition((0...model.batch).contains(batch), "more items than the session was made for")
+        let items = batch * model.parts
         var done = 0
-        if lanes.count > 1 && batch >= lanes.count {
-            done = batch / lanes.count * lanes.count
+        if lanes.count > 1 && items >= lanes.count {
+            done = items / lanes.count * lanes.count
             try runShared(done)
         }
-        for item in done..<batch { try lanes[0].run(item) }
+        for item in done..<items { try lanes[0].run(item) }
     }
 
     private func runShared(_ items: Int) throws {
@@ -109,7 +110,7 @@ package final class Session {
         }
     }
 
-    /// Runs one item and calls `body` after each step with its name, the multiplications it stands for (zero where they are
+    /// Runs one item, or the first part of one that has several, and calls `body` after each step with its name, the multiplications it stands for (zero where they are
     /// not counted) and how long it took. For benchmarks.
     package func profile(_ body: (_ step: String, _ work: Int, _ time: Duration) -> Void) throws {
         memory.item = 0

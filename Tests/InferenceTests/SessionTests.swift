@@ -72,7 +72,7 @@ struct Numbers {
 
     /// A network with everything that shares memory: parts of a concatenation, a split that it undoes, residuals, views and a
     /// head.
-    static func detector(seed: UInt64, channels: Int) throws -> Graph {
+    static func detector(seed: UInt64, channels: Int, images: Int = 1) throws -> Graph {
         var numbers = Numbers(seed: seed)
         var builder = GraphBuilder()
         func layer(_ x: ValueID, _ filters: Int, _ kernel: Int, _ stride: Int) throws -> ValueID {
@@ -90,7 +90,7 @@ struct Numbers {
             try #require(
                 builder.add("node", operation, inputs, outputs: ["v\(builder.graph.values.count)"])[0])
         }
-        let x = try builder.addInput("x", .float32, [1, 3, 32, 40])
+        let x = try builder.addInput("x", .float32, [images, 3, 32, 40])
         var a = try layer(x, channels, 3, 2)
         a = try apply(.binary(.multiply), [a, apply(.unary(.sigmoid), [a])])
         let b = try apply(.unary(.relu), [layer(a, channels, 3, 1)])
@@ -102,7 +102,7 @@ struct Numbers {
         let up = try apply(
             .resize(
                 Resize(
-                    mode: .nearest, coordinates: .asymmetric, scales: [1, 1, 2, 2], sizes: [1, channels + 3, 16, 20])),
+                    mode: .nearest, coordinates: .asymmetric, scales: [1, 1, 2, 2], sizes: [images, channels + 3, 16, 20])),
             [gated])
         let sizes = [channels / 2, channels - channels / 2]
         let halves = try builder.add("split", .split(axis: 1, sizes: sizes), [sum], outputs: ["left", "right"])
@@ -113,7 +113,7 @@ struct Numbers {
             let score = try apply(.unary(.sigmoid), [layer(level, 2, 1, 1)])
             let both = try apply(.concat(axis: 1), [head, score])
             let shape = builder.value(both).shape
-            return try apply(.reshape([1, 8, shape[2] * shape[3]]), [both])
+            return try apply(.reshape([images, 8, shape[2] * shape[3]]), [both])
         }
         let all = try apply(.concat(axis: 2), heads)
         let output = try apply(.transpose(permutation: [0, 2, 1]), [all])
