@@ -89,7 +89,7 @@ static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, 
 }
 
 void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
-                       ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+                       const int32_t *bias, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
     int8_t *target = packed, *ordered = calloc((size_t)padded + 1, 1);
     if (!ordered) abort();
@@ -99,7 +99,8 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
         for (ptrdiff_t i = 0; i < width && f + i < filters; i++) {
             const int32_t correction = ordered_filter(weight + (f + i) * steps, zero_points, kernels->input_offset,
                                                       channels, taps, ordered);
-            memcpy(target + i * 4, &correction, 4);
+            const int32_t start = correction + (bias ? bias[f + i] : 0);
+            memcpy(target + i * 4, &start, 4);
             int8_t *group = target + (width + i) * 4;
             for (ptrdiff_t step = 0; step < padded; step += 4, group += width * 4) memcpy(group, ordered + step, 4);
         }
@@ -153,11 +154,11 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
 }
 
 void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
-                         ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+                         const int32_t *bias, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t padded = (channels + kernels->width - 1) / kernels->width * kernels->width;
     float *target = packed;
     for (ptrdiff_t c = 0; c < padded; c++) {
-        int32_t correction = 0;
+        int32_t correction = bias && c < channels ? bias[c] : 0;
         for (ptrdiff_t t = 0; c < channels && t < taps; t++) correction -= weight[c * taps + t] * zero_points[c];
         *target++ = (float)correction;
     }
