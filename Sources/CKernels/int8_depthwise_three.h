@@ -179,8 +179,9 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
 #endif
             for (int y = 0; y < rows; y++)
                 for (int o = 0; o < outputs; o++) {
-                    vector f = fused(__builtin_convertvector(sums[y][o][j], vector), multiplier, bias);
-                    if (finish == finish_rounded) f = (f + splat(ROUNDING)) - splat(ROUNDING) + b->zero[half * 2 + j];
+                    const vector sum = __builtin_convertvector(sums[y][o][j], vector);
+                    vector f = finish == finish_rounded ? rounded_product(sum, multiplier, b->zero[half * 2 + j])
+                                                        : fused(sum, multiplier, bias);
                     if (finish == finish_silu)
                         f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
                     words[y][o][j] = nearest(f);

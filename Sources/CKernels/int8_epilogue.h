@@ -35,14 +35,18 @@ INLINE vector residual_steps(const struct int8_epilogue *e, const uint8_t *resid
     return load_bytes_part(residual + c, count) - load(e->residual_zero + c);
 }
 
+/// rint(sum * multiplier) + zero. Beyond 2^22 it is no rounding any more, but far beyond all bytes.
+INLINE vector rounded_product(vector sum, vector multiplier, vector zero) {
+    return (sum * multiplier + splat(ROUNDING)) + (zero - splat(ROUNDING));
+}
+
 /// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.
 INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, vector sum, const uint8_t *residual,
                        ptrdiff_t c, ptrdiff_t count) {
+    if (finish == finish_rounded) return rounded_product(sum, load(e->multiplier + c), load(e->zero + c));
     vector f = fused(sum, load(e->multiplier + c), load(e->bias + c));
     if (finish == finish_linear_residual)
         f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
-    // Beyond 2^22 it is no rounding any more, but far beyond all bytes.
-    if (finish == finish_rounded) return (f + splat(ROUNDING)) - splat(ROUNDING) + load(e->zero + c);
     if (finish == finish_float)
         return least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
     if (finish == finish_silu || finish == finish_silu_residual) f = f / one_and_exponential(f);

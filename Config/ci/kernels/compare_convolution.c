@@ -37,7 +37,7 @@ struct numbers {
 static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
     const float spread = kind < 2 || kind == 5 ? 100 : 4;
     struct numbers n = {
-        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, spread / 2),
+        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, kind == 5 ? 0 : spread / 2),
         floats(count, 30, 10), floats(count, 100, 50), floats(count, 0.01f, 0.3f),
         floats(count, 128, 100), memory(count), memory(count)};
     for (ptrdiff_t i = 0; i < count; i++) {

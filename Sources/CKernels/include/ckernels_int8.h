@@ -11,8 +11,8 @@
 /// the bias):
 ///   f = fma(residual, residual_scale[c], f)       if there is a residual
 ///   y = max(min(rint(f), high[c]), low[c])        the activation is the bounds
-/// Bytes, rounded before the zero point is added, as integers are multiplied elsewhere (`inverse_scale` null, `zero` not; no
-/// residual):
+/// Bytes, rounded before the zero point is added, as integers are multiplied elsewhere (`inverse_scale` null, `zero` not; the
+/// bias is zero, there is no residual):
 ///   y = max(min(rint(f) + zero[c], high[c]), low[c])
 /// Bytes through a function (f in real units):
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
