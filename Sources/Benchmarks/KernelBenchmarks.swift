@@ -113,11 +113,11 @@ struct KernelBenchmarks {
             switch shape.form {
             case .dense:
                 packed = block(int8_packed_bytes(table, filters, shape.steps))
-                int8_pack_weights(table, weights, zeroPoints, filters, channels, taps, packed)
+                int8_pack_weights(table, weights, zeroPoints, nil, filters, channels, taps, packed)
                 scratch = block(int8_patch_bytes(table, shape.steps))
             case .depthwise:
                 packed = block(int8_packed_depthwise_bytes(table, channels, taps))
-                int8_pack_depthwise(table, weights, zeroPoints, channels, taps, packed)
+                int8_pack_depthwise(table, weights, zeroPoints, nil, channels, taps, packed)
                 scratch = block(0)
             case .winograd:
                 packed = block(int8_winograd_bytes(table, filters, channels))

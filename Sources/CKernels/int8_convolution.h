@@ -113,6 +113,7 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
     TILES(finish, 2)
 BOTH_TILES(finish_linear)
 BOTH_TILES(finish_linear_residual)
+BOTH_TILES(finish_rounded)
 BOTH_TILES(finish_silu)
 BOTH_TILES(finish_silu_residual)
 BOTH_TILES(finish_bounds_residual)
@@ -123,8 +124,8 @@ BOTH_TILES(finish_any)
 
 #define RUNS(finish) [finish] = {tiles_##finish##_1, tiles_##finish##_2}
 static void (*const tile_runs[finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
-    RUNS(finish_linear), RUNS(finish_linear_residual), RUNS(finish_silu), RUNS(finish_silu_residual),
-    RUNS(finish_bounds_residual), RUNS(finish_float), RUNS(finish_any),
+    RUNS(finish_linear), RUNS(finish_linear_residual), RUNS(finish_rounded), RUNS(finish_silu),
+    RUNS(finish_silu_residual), RUNS(finish_bounds_residual), RUNS(finish_float), RUNS(finish_any),
 };
 #undef RUNS
 

@@ -64,15 +64,16 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish, ptrdiff
     }
 RUNS(finish_linear)
 RUNS(finish_linear_residual)
+RUNS(finish_rounded)
 RUNS(finish_silu)
 RUNS(finish_any)
 #undef RUNS
 
 static void (*const any_runs[finish_count])(const struct run *, ptrdiff_t, ptrdiff_t) = {
     [finish_linear] = any_finish_linear,       [finish_linear_residual] = any_finish_linear_residual,
-    [finish_silu] = any_finish_silu,           [finish_silu_residual] = any_finish_any,
-    [finish_bounds_residual] = any_finish_any, [finish_float] = any_finish_any,
-    [finish_any] = any_finish_any,
+    [finish_rounded] = any_finish_rounded,     [finish_silu] = any_finish_silu,
+    [finish_silu_residual] = any_finish_any,   [finish_bounds_residual] = any_finish_any,
+    [finish_float] = any_finish_any,           [finish_any] = any_finish_any,
 };
 
 static void depthwise(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,

@@ -179,7 +179,9 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
 #endif
             for (int y = 0; y < rows; y++)
                 for (int o = 0; o < outputs; o++) {
-                    vector f = fused(__builtin_convertvector(sums[y][o][j], vector), multiplier, bias);
+                    const vector sum = __builtin_convertvector(sums[y][o][j], vector);
+                    vector f = finish == finish_rounded ? rounded_product(sum, multiplier, b->zero[half * 2 + j])
+                                                        : fused(sum, multiplier, bias);
                     if (finish == finish_silu)
                         f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
                     words[y][o][j] = nearest(f);
@@ -243,12 +245,14 @@ INLINE void three_row(const struct row *r, const enum finish finish, const int s
 #define RUNS_OF_FINISH(finish) \
     {ALL_PARTS(finish, 1, 1), ALL_PARTS(finish, 1, 2), ALL_PARTS(finish, 2, 1)}
 ROWS_OF_FINISH(finish_linear)
+ROWS_OF_FINISH(finish_rounded)
 ROWS_OF_FINISH(finish_silu)
 
 /// By function, {stride 1, two rows of stride 1, stride 2}, and parts {1, 2, 4}.
-static void (*const three_runs[2][3][3])(const struct row *) = {
-    RUNS_OF_FINISH(finish_linear),
-    RUNS_OF_FINISH(finish_silu),
+static void (*const three_runs[finish_count][3][3])(const struct row *) = {
+    [finish_linear] = RUNS_OF_FINISH(finish_linear),
+    [finish_rounded] = RUNS_OF_FINISH(finish_rounded),
+    [finish_silu] = RUNS_OF_FINISH(finish_silu),
 };
 
 /// Prepares the numbers of channels c ... c + block_channels.
@@ -257,10 +261,8 @@ static void beside_block(struct beside *b, const struct int8_convolution *task, 
     const struct int8_epilogue *e = &task->epilogue;
     reordered(b->multiplier, e->multiplier + c, parts);
     reordered(b->bias, e->bias + c, parts);
-    if (finish == finish_silu) {
-        reordered(b->inverse_scale, e->inverse_scale + c, parts);
-        reordered(b->zero, e->zero + c, parts);
-    }
+    if (finish == finish_silu) reordered(b->inverse_scale, e->inverse_scale + c, parts);
+    if (finish == finish_silu || finish == finish_rounded) reordered(b->zero, e->zero + c, parts);
     for (int i = 0; i < block_channels; i += 16) {
         memcpy(b->low + i, e->low + c + i % (block_channels / parts), 16);
         memcpy(b->high + i, e->high + c + i % (block_channels / parts), 16);
@@ -279,7 +281,7 @@ static int depthwise_three(const struct int8_convolution *task, const enum finis
                            uint8_t *output, ptrdiff_t begin, ptrdiff_t end) {
     const struct float_window *w = &task->window;
     if (w->kernel_height != 3 || w->kernel_width != 3 || w->dilation_x != 1 || w->stride_x < 1 || w->stride_x > 2 ||
-        (finish != finish_linear && finish != finish_silu))
+        !three_runs[finish][0][0])
         return 0;
     const int pairs = w->stride_x == 1 && w->stride_y == 1 && w->dilation_y == 1;
     for (ptrdiff_t strip = begin; strip < end; strip += strip_rows)
@@ -316,7 +318,7 @@ static int depthwise_three(const struct int8_convolution *task, const enum finis
                     row.pitches[ky] = is_inside ? w->input_pitch : 0;
                 }
                 row.output = output + y * row.output_row + c;
-                three_runs[finish == finish_silu][w->stride_x == 2 ? 2 : rows - 1][form](&row);
+                three_runs[finish][w->stride_x == 2 ? 2 : rows - 1][form](&row);
                 y += rows;
             }
         }

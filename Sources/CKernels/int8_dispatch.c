@@ -98,7 +98,7 @@ static void turned(const int8_t *rows, ptrdiff_t count, ptrdiff_t steps, ptrdiff
 }
 
 void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
-                       ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+                       const int32_t *bias, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
     int8_t *target = packed, *ordered = calloc((size_t)(2 * kernels->width * padded + 1), 1);
     if (!ordered) abort();
@@ -108,7 +108,8 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
         for (ptrdiff_t i = 0; i < count; i++) {
             const int32_t correction = ordered_filter(weight + (f + i) * steps, zero_points, kernels->input_offset,
                                                       channels, taps, ordered + i * padded);
-            memcpy(target + i * 4, &correction, 4);
+            const int32_t start = correction + (bias ? bias[f + i] : 0);
+            memcpy(target + i * 4, &start, 4);
         }
         turned(ordered, count, padded, width, target + width * 4);
         target += width * (padded + 4);
@@ -161,11 +162,11 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
 }
 
 void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
-                         ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+                         const int32_t *bias, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t padded = (channels + kernels->width - 1) / kernels->width * kernels->width;
     float *target = packed;
     for (ptrdiff_t c = 0; c < padded; c++) {
-        int32_t correction = 0;
+        int32_t correction = bias && c < channels ? bias[c] : 0;
         for (ptrdiff_t t = 0; c < channels && t < taps; t++) correction -= weight[c * taps + t] * zero_points[c];
         *target++ = (float)correction;
     }

@@ -7,6 +7,8 @@
 enum finish {
     finish_linear,
     finish_linear_residual,
+    /// Linear, rounded before the zero point is added.
+    finish_rounded,
     finish_silu,
     /// SiLU, or bounds, then the residual.
     finish_silu_residual,
@@ -21,7 +23,7 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
     const enum float_activation activation = e->activation.activation;
     if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
     if (!e->is_bounded) return finish_any;
-    if (!e->inverse_scale) return residual ? finish_linear_residual : finish_linear;
+    if (!e->inverse_scale) return residual ? finish_linear_residual : e->zero ? finish_rounded : finish_linear;
     if (activation == float_silu && !residual) return finish_silu;
     if (activation == float_silu && e->residual_after_activation) return finish_silu_residual;
     if (activation == float_clamp && residual && e->residual_after_activation) return finish_bounds_residual;
@@ -33,9 +35,15 @@ INLINE vector residual_steps(const struct int8_epilogue *e, const uint8_t *resid
     return load_bytes_part(residual + c, count) - load(e->residual_zero + c);
 }
 
+/// rint(sum * multiplier) + zero. Beyond 2^22 it is no rounding any more, but far beyond all bytes.
+INLINE vector rounded_product(vector sum, vector multiplier, vector zero) {
+    return (sum * multiplier + splat(ROUNDING)) + (zero - splat(ROUNDING));
+}
+
 /// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.
 INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, vector sum, const uint8_t *residual,
                        ptrdiff_t c, ptrdiff_t count) {
+    if (finish == finish_rounded) return rounded_product(sum, load(e->multiplier + c), load(e->zero + c));
     vector f = fused(sum, load(e->multiplier + c), load(e->bias + c));
     if (finish == finish_linear_residual)
         f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
@@ -49,7 +57,10 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
     if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual)
         f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
     if (finish == finish_any && e->high && !e->inverse_scale) {
-        if (residual) f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
+        if (residual)
+            f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
+        else if (e->zero)
+            f = rounded(f) + load(e->zero + c);
         return least(f, splat(255));
     }
     if (finish == finish_any) {

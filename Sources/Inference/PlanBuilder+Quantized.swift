@@ -57,10 +57,19 @@ extension PlanBuilder {
         let scales = (0..<filters).map {
             source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
         }
-        let epilogue = QuantizedEpilogue(
-            scales: scales, bias: bias, largestSum: Float(255 * 128 * taps * (isDepthwise ? 1 : channels)),
-            activation: float_epilogue(convolution.activation), output: outgoing,
-            residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
+        let largestSum = Float(255 * 128 * taps * (isDepthwise ? 1 : channels))
+        let activation = float_epilogue(convolution.activation)
+        let starts = startingSums(node, scales, limit: (isDepthwise ? 0x1p24 : 0x1p31) - largestSum)
+        let epilogue: QuantizedEpilogue
+        if let starts, let outgoing, activation.activation == float_clamp {
+            let largest = starts.map { abs(Float($0)) }.max() ?? 0
+            epilogue = QuantizedEpilogue(
+                roundingSumsOf: scales, largestSum: largestSum + largest, bounds: activation, output: outgoing)
+        } else {
+            epilogue = QuantizedEpilogue(
+                scales: scales, bias: bias, largestSum: largestSum, activation: activation, output: outgoing,
+                residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
+        }
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
         let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
         var layer = QuantizedLayer(
@@ -74,8 +83,26 @@ extension PlanBuilder {
         layer.job.channels = channels
         layer.job.filters = filters
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
-        emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) })
+        emit(
+            node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) },
+            bias: epilogue.holdsBias ? nil : starts)
         return true
+    }
+
+    /// Per filter, the bias in steps of the sums, if a layer is written in integers alone: with an int32 bias of the scales that
+    /// the sums have, or with none. Such a layer of a file rounds once, before the zero point is added. Layers made here say how
+    /// they are computed, or have another bias.
+    private func startingSums(_ node: Node, _ scales: [Float], limit: Float) -> [Int32]? {
+        guard node.kernel == nil, input(node, 3) == nil, limit > 0 else { return nil }
+        guard let id = input(node, 2) else { return scales.map { _ in 0 } }
+        guard let tensor = constant(id), tensor.type == .int32, tensor.count == scales.count,
+            let steps = graph[id].quantization, steps.zeroPoints.allSatisfy({ $0 == 0 }),
+            scales.indices.allSatisfy({
+                abs(steps.scales[steps.scales.count == 1 ? 0 : $0] - scales[$0]) <= scales[$0].ulp
+            })
+        else { return nil }
+        let values = tensor.array(of: Int32.self)
+        return values.allSatisfy { abs(Float($0)) < limit } ? values : nil
     }
 
     /// The plan's kernels, or others that compute the sums of these weights [K, C, taps...] exactly: some add products in int16

@@ -16,8 +16,38 @@ struct QuantizedEpilogue {
     private(set) var residualZero: [Float]?
     let activation: float_epilogue
     let isResidualAfterActivation: Bool
+    /// Whether the bias is here, and not part of the sums.
+    let holdsBias: Bool
     /// Whether everything that is rounded stays below 2^30, so that the kernels need not look.
     private(set) var isBounded = false
+
+    /// Sums that hold the bias already become bytes by one multiplication, which is rounded before the zero point is added:
+    /// y = max(min(rint(sum * scale / output scale) + zero point, high), low), as a convolution of integers is defined elsewhere
+    /// (ONNX `QLinearConv`).
+    ///
+    /// - Parameters:
+    ///   - scales: real units of one step of the sum, per filter.
+    ///   - largestSum: what no sum exceeds in size.
+    ///   - bounds: the activation, which only bounds.
+    ///   - output: scale and zero point per filter.
+    init(
+        roundingSumsOf scales: [Float], largestSum: Float, bounds: float_epilogue,
+        output: (scales: [Float], zeros: [Float])
+    ) {
+        multiplier = zip(scales, output.scales).map(/)
+        bias = scales.map { _ in 0 }
+        zero = output.zeros
+        activation = bounds
+        isResidualAfterActivation = false
+        holdsBias = false
+        isBounded = multiplier.allSatisfy { largestSum * abs($0) + 512 < 0x1p30 }
+        func bytes(_ real: Float) -> [UInt8] {
+            zip(output.scales, output.zeros).map { scale, zero in
+                UInt8(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
+            }
+        }
+        (high, low) = (bytes(bounds.high), bytes(bounds.low))
+    }
 
     /// - Parameters:
     ///   - scales: real units of one step of the sum, per filter.
@@ -34,6 +64,7 @@ struct QuantizedEpilogue {
         self.bias = bias
         self.activation = activation
         self.isResidualAfterActivation = isResidualAfterActivation
+        holdsBias = true
         residualScale = residual?.scales
         residualZero = residual?.zeros
         guard let output else { return }

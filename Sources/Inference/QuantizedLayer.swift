@@ -46,12 +46,13 @@ struct QuantizedLayer: Sendable {
     }
 
     fileprivate func pack(
-        _ weight: UnsafePointer<Int8>?, _ zeroPoints: [UInt8], taps: Int, to target: UnsafeMutableRawPointer
+        _ weight: UnsafePointer<Int8>?, _ zeroPoints: [UInt8], _ bias: [Int32]?, taps: Int,
+        to target: UnsafeMutableRawPointer
     ) {
         let (channels, filters, table) = (job.channels, job.filters, kernels.table)
         switch form {
-        case .dense: int8_pack_weights(table, weight, zeroPoints, filters, channels, taps, target)
-        case .depthwise: int8_pack_depthwise(table, weight, zeroPoints, channels, taps, target)
+        case .dense: int8_pack_weights(table, weight, zeroPoints, bias, filters, channels, taps, target)
+        case .depthwise: int8_pack_depthwise(table, weight, zeroPoints, bias, channels, taps, target)
         case .winograd: int8_pack_winograd(table, weight, zeroPoints, filters, channels, target)
         }
     }
@@ -70,9 +71,13 @@ extension PlanBuilder {
     /// - Parameters:
     ///   - weight: int8 [K, C, taps...], or [C, 1, taps...] of a depthwise layer.
     ///   - zeroPoints: of the input, per channel.
-    mutating func emit(_ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, _ zeroPoints: [UInt8]) {
+    ///   - bias: per filter, what is part of the sums; nil if the epilogue has it all. Winograd's form takes none.
+    mutating func emit(
+        _ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, _ zeroPoints: [UInt8],
+        bias: [Int32]? = nil
+    ) {
         let packed = addConstant(byteCount: layer.packedByteCount(taps: taps)) {
-            layer.pack(weight.elements(as: Int8.self).baseAddress, zeroPoints, taps: taps, to: $0)
+            layer.pack(weight.elements(as: Int8.self).baseAddress, zeroPoints, bias, taps: taps, to: $0)
         }
         let outside = addPadded((0..<max(layer.job.window.kernel_width, 1)).flatMap { _ in zeroPoints })
         let share = layer.scratchByteCount(taps: taps)

@@ -71,9 +71,10 @@ private struct Folding {
         graph[id].quantization != nil && (graph[id].type == .uint8 || graph[id].type == .int8)
     }
 
-    /// The only quantized form in which a float value is used.
+    /// The only quantized form in which a float value is used. One that is stored already was rounded to that.
     private func target(_ id: ValueID) -> ValueID? {
-        guard !outputs.contains(id), let users = readers[id], let first = users.first else { return nil }
+        guard graph[id].quantization == nil, !outputs.contains(id), let users = readers[id], let first = users.first
+        else { return nil }
         let targets = users.compactMap { index -> ValueID? in
             guard case .quantizeLinear = graph.nodes[index].operation else { return nil }
             return graph.nodes[index].outputs[0]

@@ -90,7 +90,8 @@ extension Resize {
 }
 
 extension ReferenceEvaluator {
-    /// Interpolates axis after axis. Integers other than by `nearest` are interpolated in float32 and rounded half to even.
+    /// Interpolates axis after axis. Integers other than by `nearest` are interpolated in float32 and lose their
+    /// fraction, as in ONNX's own definition.
     static func resize(_ resize: Resize, _ x: Tensor) -> Tensor {
         let taps = (0..<x.shape.rank).map { resize.taps(axis: $0, extent: x.shape[$0]) }
         if resize.mode == .nearest && resize.coordinates != .cropAndResize {
@@ -110,17 +111,17 @@ extension ReferenceEvaluator {
         }
         guard x.type != .float32 else { return current }
         let result = Tensor(x.type, current.shape)
-        x.type.dispatch(Rounded(x: current, result: result))
+        x.type.dispatch(Truncated(x: current, result: result))
         return result
     }
 
-    private struct Rounded: NumberWork {
+    private struct Truncated: NumberWork {
         let x: Tensor
         let result: Tensor
 
         func run<Element: Number>(_ type: Element.Type) {
             for index in 0..<x.count {
-                result.base(type)[index] = Element(truncating: Double(x.floats[index].rounded(.toNearestOrEven)))
+                result.base(type)[index] = Element(truncating: Double(x.floats[index].rounded(.towardZero)))
             }
         }
     }

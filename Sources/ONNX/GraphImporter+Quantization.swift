@@ -15,6 +15,9 @@ extension GraphImporter {
             return try add(node, .convolutionInteger(try convolution(node, weight: 1)), node.inputs)
         case .matMulInteger: return try add(node, .matMulInteger, node.inputs)
         case .qLinearConv: return try addQLinearConvolution(node)
+        case .microsoftQLinearConv: return try withChannelsSecond(node) { try $0.addQLinearConvolution($1) }
+        case .nhwcMaxPool:
+            return try withChannelsSecond(node) { try $0.add($1, .maxPool(try $0.pool($1)), $1.inputs) }
         case .qLinearMatMul:
             let a = try quantized(node, 0, scale: 1, zeroPoint: 2, axis: rowAxis(node, 0))
             let b = try quantized(node, 3, scale: 4, zeroPoint: 5, axis: shape(try node.input(3)).rank - 1)
@@ -41,21 +44,16 @@ extension GraphImporter {
             return try add(
                 node, .unary(function), [try quantized(node, 0, scale: 1, zeroPoint: 2)], scale: 3, zeroPoint: 4)
         case .qLinearAveragePool:
-            try requireChannelsSecond(node)
-            return try add(
-                node, .averagePool(try pool(node)), [try quantized(node, 0, scale: 1, zeroPoint: 2)], scale: 3,
-                zeroPoint: 4)
+            return try withChannelsSecond(node) { importer, node in
+                let x = try importer.quantized(node, 0, scale: 1, zeroPoint: 2)
+                return try importer.add(node, .averagePool(try importer.pool(node)), [x], scale: 3, zeroPoint: 4)
+            }
         case .qLinearGlobalAveragePool:
-            try requireChannelsSecond(node)
-            return try add(
-                node, .globalPool(.average), [try quantized(node, 0, scale: 1, zeroPoint: 2)], scale: 3, zeroPoint: 4)
-        case .qLinearSoftmax:
-            let x = try quantized(node, 0, scale: 1, zeroPoint: 2)
-            let rank = shape(x).rank
-            let isOld = node.int("opset", default: 13) < 13
-            let axis = try node.axis(node.int("axis", default: -1), rank: rank)
-            guard !isOld || axis == rank - 1 else { throw Unsupported("axes that count as one") }
-            return try add(node, .softmax(axis: axis), [x], scale: 3, zeroPoint: 4)
+            return try withChannelsSecond(node) { importer, node in
+                let x = try importer.quantized(node, 0, scale: 1, zeroPoint: 2)
+                return try importer.add(node, .globalPool(.average), [x], scale: 3, zeroPoint: 4)
+            }
+        case .qLinearSoftmax: return try addQLinearSoftmax(node)
         case .qGemm: return try addQGemm(node)
         case .qLinearWhere:
             let a = try quantized(node, 1, scale: 2, zeroPoint: 3)
@@ -69,8 +67,32 @@ extension GraphImporter {
         }
     }
 
-    private func requireChannelsSecond(_ node: NodeReader) throws {
-        if node.flag("channels_last") { throw Unsupported("channels_last") }
+    /// A node over images whose channels may be last: then it stands between two transpositions.
+    private mutating func withChannelsSecond(
+        _ node: NodeReader, _ add: (inout Self, NodeReader) throws -> [ValueID?]
+    ) throws -> [ValueID?] {
+        guard node.flag("channels_last", default: node.operation == "NhwcMaxPool") else { return try add(&self, node) }
+        let x = try node.input(0)
+        let rank = shape(x).rank
+        guard rank >= 3 else { throw Unsupported("the input has no spatial axes") }
+        let second = try step(node, .transpose(permutation: [0, rank - 1] + Array(1..<(rank - 1))), [x])
+        let results = try add(&self, try node.with(inputs: [second] + node.inputs.dropFirst()))
+        return [try step(node, .transpose(permutation: [0] + Array(2..<rank) + [1]), results)]
+    }
+
+    /// Before operator set 13 all axes from `axis` on count as one.
+    private mutating func addQLinearSoftmax(_ node: NodeReader) throws -> [ValueID?] {
+        let x = try quantized(node, 0, scale: 1, zeroPoint: 2)
+        let shape = shape(x)
+        let isOld = node.int("opset", default: 13) < 13
+        let axis = try node.axis(node.int("axis", default: -1), rank: shape.rank)
+        guard isOld, shape.dimensions.dropFirst(axis + 1).contains(where: { $0 != 1 }) else {
+            return try add(node, .softmax(axis: axis), [x], scale: 3, zeroPoint: 4)
+        }
+        let rows = shape.dimensions[..<axis].reduce(1, *)
+        let flat = try step(node, .reshape([rows, shape.dimensions[axis...].reduce(1, *)]), [x])
+        let result = try add(node, .softmax(axis: 1), [flat], scale: 3, zeroPoint: 4)
+        return [try step(node, .reshape(shape), result)]
     }
 
     private func rowAxis(_ node: NodeReader, _ index: Int) throws -> Int {
@@ -205,17 +227,24 @@ extension GraphImporter {
 
     private mutating func addQGemm(_ node: NodeReader) throws -> [ValueID?] {
         let gemm = Gemm(
-            transposesA: node.flag("transA"), transposesB: node.flag("transB"), alpha: node.float("alpha", default: 1))
+            transposesA: node.flag("transA"), transposesB: node.flag("transB"))
         let a = try quantized(node, 0, scale: 1, zeroPoint: 2)
-        let b = try quantized(node, 3, scale: 4, zeroPoint: 5, axis: gemm.transposesB ? 0 : 1)
+        // The factor applies to the sums, of which the bias is a part: it makes the steps of the weights larger.
+        let alpha = node.float("alpha", default: 1)
+        guard alpha > 0 && alpha.isFinite else { throw Unsupported("alpha = \(alpha)") }
+        let steps = try parameters(node, scale: 4, zeroPoint: 5, axis: gemm.transposesB ? 0 : 1)
+        let b = try stored(
+            try node.input(3),
+            as: QuantizationParameters(
+                scales: steps.scales.map { max($0 * alpha, .leastNormalMagnitude) }, zeroPoints: steps.zeroPoints,
+                axis: steps.axis))
         var inputs: [ValueID?] = [a, b]
         if var bias = node.optionalInput(6) {
             if shape(bias).rank == 2 && shape(bias)[0] == 1 {
                 bias = try step(node, .reshape([shape(bias)[1]]), [bias])
             }
-            // The bias is added to the sums before alpha applies.
-            guard gemm.alpha == 1, shape(bias).rank == 1 || shape(bias).count == 1 else {
-                throw Unsupported("a bias of shape \(shape(bias)) with alpha \(gemm.alpha)")
+            guard shape(bias).rank == 1 || shape(bias).count == 1 else {
+                throw Unsupported("a bias of shape \(shape(bias))")
             }
             inputs.append(try storedBias(bias, a, b))
         }

@@ -157,6 +157,8 @@ enum ONNXOperator: String, CaseIterable {
     case microsoftGelu = "com.microsoft.Gelu"
     case microsoftQuantizeLinear = "com.microsoft.QuantizeLinear"
     case microsoftDequantizeLinear = "com.microsoft.DequantizeLinear"
+    case microsoftQLinearConv = "com.microsoft.QLinearConv"
+    case nhwcMaxPool = "com.microsoft.NhwcMaxPool"
     case qLinearAdd = "com.microsoft.QLinearAdd"
     case qLinearMul = "com.microsoft.QLinearMul"
     case qLinearConcat = "com.microsoft.QLinearConcat"
@@ -204,10 +206,10 @@ extension GraphImporter {
             return try addComposition(kind, node)
         case .shape, .size, .constant, .constantOfShape, .range, .ifOperator: return try addKnown(kind, node)
         case .quantizeLinear, .dequantizeLinear, .dynamicQuantizeLinear, .qLinearConv, .qLinearMatMul, .convInteger,
-            .matMulInteger, .microsoftQuantizeLinear, .microsoftDequantizeLinear, .qLinearAdd, .qLinearMul,
-            .qLinearConcat, .qLinearSigmoid, .qLinearLeakyRelu, .qLinearAveragePool, .qLinearGlobalAveragePool,
-            .qLinearSoftmax, .qGemm, .qLinearWhere, .dynamicQuantizeMatMul, .matMulIntegerToFloat, .dynamicQuantizeLSTM,
-            .fusedConv:
+            .matMulInteger, .microsoftQuantizeLinear, .microsoftDequantizeLinear, .microsoftQLinearConv, .nhwcMaxPool,
+            .qLinearAdd, .qLinearMul, .qLinearConcat, .qLinearSigmoid, .qLinearLeakyRelu, .qLinearAveragePool,
+            .qLinearGlobalAveragePool, .qLinearSoftmax, .qGemm, .qLinearWhere, .dynamicQuantizeMatMul,
+            .matMulIntegerToFloat, .dynamicQuantizeLSTM, .fusedConv:
             return try addQuantized(kind, node)
         }
     }

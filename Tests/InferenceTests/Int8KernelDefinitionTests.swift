@@ -27,6 +27,8 @@ struct Int8KernelDefinitionTests {
         /// [filter][channel][tap]; per channel [channel][tap].
         let weight: [Int8]
         let multiplier, bias, inverseScale, zero, residualScale, residualZero: [Float]
+        /// What is part of the sums in the rounded form.
+        let starts: [Int32]
         let low, high: [UInt8]
         let isDepthwise: Bool
 
@@ -58,6 +60,7 @@ struct Int8KernelDefinitionTests {
             zero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
             high = (0..<shape.filters).map { _ in UInt8.random(in: 150...255, using: &numbers) }
             low = (0..<shape.filters).map { _ in UInt8.random(in: 0...100, using: &numbers) }
+            starts = (0..<shape.filters).map { _ in Int32.random(in: -5000...5000, using: &numbers) }
             residualScale = numbers.floats(shape.filters, in: 0.01...0.02)
             residualZero = (0..<shape.filters).map { _ in Float(Int.random(in: 0...255, using: &numbers)) }
         }
@@ -117,11 +120,17 @@ struct Int8KernelDefinitionTests {
             return bounded(y, filter)
         }
 
+        /// The sum with its start by one multiplication, rounded, and then the zero point.
+        func roundedByte(_ pixel: Int, _ filter: Int) -> UInt8 {
+            let steps = Float(sum(pixel, filter) + starts[filter]) * (multiplier[filter] * 50)
+            return bounded(steps.rounded(.toNearestOrEven) + zero[filter], filter)
+        }
+
         private func bounded(_ y: Float, _ filter: Int) -> UInt8 {
             max(min(UInt8(max(min(y, 255), 0).rounded(.toNearestOrEven)), high[filter]), low[filter])
         }
 
-        private enum Form { case linear, function, float }
+        private enum Form { case linear, rounded, function, float }
 
         /// `hold` keeps the arrays alive.
         private func epilogue(
@@ -136,9 +145,10 @@ struct Int8KernelDefinitionTests {
             let highs = Padded(high, slack: 0)
             hold += [lows, highs]
             return int8_epilogue(
-                multiplier: floats(form == .linear ? multiplier.map { $0 * 50 } : multiplier),
-                bias: floats(form == .linear ? bias.map { $0 * 200 } : bias), activation: activation,
-                inverse_scale: form == .function ? floats(inverseScale) : nil, zero: floats(zero),
+                multiplier: floats(form == .linear || form == .rounded ? multiplier.map { $0 * 50 } : multiplier),
+                bias: floats(form == .linear ? bias.map { $0 * 200 } : form == .rounded ? bias.map { _ in 0 } : bias),
+                activation: activation, inverse_scale: form == .function ? floats(inverseScale) : nil,
+                zero: form == .linear ? nil : floats(zero),
                 low: lows.base, high: form == .float ? nil : highs.base, residual_scale: floats(residualScale),
                 residual_zero: floats(residualZero), residual_after_activation: residualKind == .after ? 1 : 0,
                 is_bounded: 1)
@@ -156,29 +166,19 @@ struct Int8KernelDefinitionTests {
             }
         }
 
-        /// What the kernels make of it: bytes in two ranges cut at `cut` (pixels, or rows), bytes of the linear form in two
-        /// ranges of filters, and floats. The first ranges are computed as if bounded, as they are, the others are not.
+        /// What the kernels make of it: bytes in two ranges cut at `cut` (pixels, or rows), bytes of the linear and of the rounded
+        /// form in two ranges of filters, and floats. The first ranges are computed as if bounded, as they are, the others are not.
         func run(
             _ kernels: Kernels, _ residualKind: Residual, _ activation: float_epilogue, cut: Int
-        ) -> (bytes: [UInt8], linear: [UInt8], floats: [Float]) {
+        ) -> (bytes: [UInt8], linear: [UInt8], rounded: [UInt8], floats: [Float]) {
             let table = kernels.table
-            var packed = [UInt8](
-                repeating: 0,
-                count: isDepthwise
-                    ? int8_packed_depthwise_bytes(table, shape.channels, shape.taps)
-                    : int8_packed_bytes(table, shape.filters, shape.steps))
-            if isDepthwise {
-                int8_pack_depthwise(table, weight, zeroPoints, shape.channels, shape.taps, &packed)
-            } else {
-                int8_pack_weights(table, weight, zeroPoints, shape.filters, shape.channels, shape.taps, &packed)
-            }
             let outside = Padded((0..<shape.kernel).flatMap { _ in zeroPoints }, slack: 0xA5)
-            let weights = Padded(packed, slack: 0xA5)
-            var hold: [AnyObject] = [outside, weights]
+            let (weights, started) = (packed(table, nil), packed(table, starts))
+            var hold: [AnyObject] = [outside, weights, started]
             var patches = [UInt8](repeating: 0xA5, count: int8_patch_bytes(table, shape.steps))
             let end = isDepthwise ? shape.outputHeight : shape.outputPixels
             var bytes = [UInt8](repeating: 0xEE, count: shape.outputPixels * shape.outputPitch)
-            var linear = bytes
+            var (linear, rounded) = (bytes, bytes)
             var floats = [Float](repeating: -99, count: bytes.count)
             var task = int8_convolution()
             task.window = shape.window
@@ -196,15 +196,38 @@ struct Int8KernelDefinitionTests {
                 }
                 task.epilogue = epilogue(.linear, residualKind, activation, &hold)
                 let half = min(Int(table.pointee.width) * 2, shape.filters)
-                for filters in isDepthwise ? [0..<shape.filters] : [0..<half, half..<shape.filters] {
+                let parts = isDepthwise ? [0..<shape.filters] : [0..<half, half..<shape.filters]
+                for filters in parts {
                     call(
                         table, &task, residualKind == .before ? added : nil, &linear, &patches, 0..<end, filters)
                     task.epilogue.is_bounded = 0
                 }
+                var integers = task
+                integers.weights = UnsafeRawPointer(started.base)
+                integers.epilogue = epilogue(.rounded, residualKind, activation, &hold)
+                for filters in parts {
+                    call(table, &integers, nil, &rounded, &patches, 0..<end, filters)
+                    integers.epilogue.is_bounded = 0
+                }
                 task.epilogue = epilogue(.float, residualKind, activation, &hold)
                 call(table, &task, added, &floats, &patches, 0..<end, 0..<shape.filters)
             }
-            return withExtendedLifetime(hold) { (bytes, linear, floats) }
+            return withExtendedLifetime(hold) { (bytes, linear, rounded, floats) }
+        }
+
+        private func packed(_ table: UnsafePointer<int8_kernels>, _ starts: [Int32]?) -> Padded<UInt8> {
+            var packed = [UInt8](
+                repeating: 0,
+                count: isDepthwise
+                    ? int8_packed_depthwise_bytes(table, shape.channels, shape.taps)
+                    : int8_packed_bytes(table, shape.filters, shape.steps))
+            if isDepthwise {
+                int8_pack_depthwise(table, weight, zeroPoints, starts, shape.channels, shape.taps, &packed)
+            } else {
+                int8_pack_weights(
+                    table, weight, zeroPoints, starts, shape.filters, shape.channels, shape.taps, &packed)
+            }
+            return Padded(packed, slack: 0xA5)
         }
 
         private func call(
@@ -231,7 +254,8 @@ struct Int8KernelDefinitionTests {
                 let index = pixel * shape.outputPitch + column
                 if column >= shape.filters {
                     let isKept =
-                        result.bytes[index] == 0xEE && result.linear[index] == 0xEE && result.floats[index] == -99
+                        [result.bytes, result.linear, result.rounded].allSatisfy { $0[index] == 0xEE }
+                        && result.floats[index] == -99
                     wrong += isKept ? 0 : 1
                     continue
                 }
@@ -239,6 +263,7 @@ struct Int8KernelDefinitionTests {
                 let isSame =
                     result.floats[index] == real && result.bytes[index] == layer.byte(real, column)
                     && result.linear[index] == layer.linearByte(pixel, column, residual)
+                    && result.rounded[index] == layer.roundedByte(pixel, column)
                 wrong += isSame ? 0 : 1
             }
         }

@@ -154,9 +154,10 @@ struct Int8KernelTests {
                     ? int8_packed_depthwise_bytes(kernels.table, layer.channels, taps)
                     : int8_packed_bytes(kernels.table, layer.filters, steps))
             if isDepthwise {
-                int8_pack_depthwise(kernels.table, weights, zeroPoints, layer.channels, taps, &packed)
+                int8_pack_depthwise(kernels.table, weights, zeroPoints, nil, layer.channels, taps, &packed)
             } else {
-                int8_pack_weights(kernels.table, weights, zeroPoints, layer.filters, layer.channels, taps, &packed)
+                int8_pack_weights(
+                    kernels.table, weights, zeroPoints, nil, layer.filters, layer.channels, taps, &packed)
             }
             let outside = Padded((0..<layer.kernel).flatMap { _ in zeroPoints }, slack: 0)
             let weights = Padded(packed, slack: 0)

@@ -77,6 +77,28 @@ import Testing
         #expect(fused.nodes.map(\.operation.name) == ["quantizeLinear", "convolution", "dequantizeLinear"])
     }
 
+    /// A layer whose stored result is stored once more under other parameters rounds twice.
+    @Test func aSecondRoundingStays() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput("x", .uint8, [1, 1, 1, 4])
+        let unit = QuantizationParameters(scale: 1, zeroPoint: 0)
+        let weight = builder.addConstant("w", Tensor([1, 1, 1, 1], [Int8(1)]), quantization: unit)
+        let first = try builder.add(
+            "c", .convolution(Convolution(kernel: [1, 1])), [builder.reinterpret(x, as: unit), weight], outputs: ["c"],
+            stored: (.uint8, QuantizationParameters(scale: 4, zeroPoint: 0)))
+        let second = try builder.add(
+            "q", .quantizeLinear, first, outputs: ["y"],
+            stored: (.uint8, QuantizationParameters(scale: 3, zeroPoint: 0)))
+        let y = try #require(second[0])
+        let plain = builder.reinterpret(y, as: nil)
+        let graph = try builder.finish(outputs: [plain])
+        let name = graph[graph.outputs[0]].name
+        let input = ["x": Tensor([1, 1, 1, 4], [UInt8(1), 2, 3, 5])]
+        // 1, 2, 3, 5 are 0, 0, 4, 4 in steps of four, and 0, 0, 1, 1 in steps of three; at once they were 0, 1, 1, 2.
+        let folded = try ReferenceEvaluator(QuantizationFolding.folded(graph)).run(input)
+        #expect(try #require(folded[name]).array(of: UInt8.self) == [0, 0, 1, 1])
+    }
+
     @Test func unfoldedNodesGiveTheSameNumbers() throws {
         let folded = QuantizationFolding.folded(try network(.uint8))
         let indices = Set(folded.nodes.indices.filter { folded.isUnfoldable(folded.nodes[$0]) })

@@ -30,6 +30,16 @@ struct ONNXMaker {
             })
     }
 
+    mutating func bytes(_ name: String, _ dims: [Int64], _ values: [UInt8]) {
+        proto.graph.initializer.append(
+            .with {
+                $0.name = name
+                $0.dataType = 2
+                $0.dims = dims
+                $0.rawData = Data(values)
+            })
+    }
+
     mutating func integers(_ name: String, _ values: [Int64]) {
         proto.graph.initializer.append(
             .with {

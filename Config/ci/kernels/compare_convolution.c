@@ -28,15 +28,16 @@ static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, in
     return p;
 }
 
-/// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats.
+/// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats, 5
+/// rounded before the zero point.
 struct numbers {
     float *multiplier, *bias, *inverse, *zero, *residual_scale, *residual_zero;
     uint8_t *low, *high;
 };
 static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
-    const float spread = kind < 2 ? 100 : 4;
+    const float spread = kind < 2 || kind == 5 ? 100 : 4;
     struct numbers n = {
-        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, spread / 2),
+        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, kind == 5 ? 0 : spread / 2),
         floats(count, 30, 10), floats(count, 100, 50), floats(count, 0.01f, 0.3f),
         floats(count, 128, 100), memory(count), memory(count)};
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -48,6 +49,7 @@ static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
 static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
     struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->low, n->high,
                               n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0};
+    if (kind < 2) e.zero = NULL;
     if (kind == 2 || kind == 3) {
         e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
         e.inverse_scale = n->inverse;
@@ -81,21 +83,21 @@ static struct float_window window(ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t st
 }
 
 static void run(enum form form, const struct int8_kernels *kernels, struct int8_convolution task, const int8_t *weight,
-                const uint8_t *zeros, const uint8_t *input, const uint8_t *residual, void *output) {
+                const uint8_t *zeros, const int32_t *bias, const uint8_t *input, const uint8_t *residual, void *output) {
     const ptrdiff_t taps = task.window.kernel_height * task.window.kernel_width, outputs = task.window.output_height;
     const ptrdiff_t pixels = outputs * task.window.output_width;
     void *packed, *scratch = NULL;
     if (form == dense) {
         packed = memory(int8_packed_bytes(kernels, task.filters, taps * task.channels));
         scratch = memory(int8_patch_bytes(kernels, taps * task.channels));
-        int8_pack_weights(kernels, weight, zeros, task.filters, task.channels, taps, packed);
+        int8_pack_weights(kernels, weight, zeros, bias, task.filters, task.channels, taps, packed);
     } else if (form == winograd) {
         packed = memory(int8_winograd_bytes(kernels, task.filters, task.channels));
         scratch = memory(int8_winograd_scratch_bytes(kernels, task.channels));
         int8_pack_winograd(kernels, weight, zeros, task.filters, task.channels, packed);
     } else {
         packed = memory(int8_packed_depthwise_bytes(kernels, task.channels, taps));
-        int8_pack_depthwise(kernels, weight, zeros, task.channels, taps, packed);
+        int8_pack_depthwise(kernels, weight, zeros, bias, task.channels, taps, packed);
     }
     task.weights = packed;
     const ptrdiff_t cut = pixels / 3;
@@ -129,16 +131,18 @@ static void compare_layer(enum form form, const struct int8_kernels *kernels, co
     int8_t *weight = weights(filters, in, taps, kernels->unlimited != NULL && form == dense, is_extreme);
     uint8_t *input = octets(size * (size + 1) * task.window.input_pitch, is_extreme);
     uint8_t *residual = number(2) ? octets(pixels * filters, 0) : NULL;
+    int32_t *bias = kind == 5 ? memory(filters * 4) : NULL;
+    for (ptrdiff_t i = 0; bias && i < filters; i++) bias[i] = (int32_t)number(20000) - 10000;
     struct numbers n = numbers(filters, taps * in, kind);
     task.epilogue = epilogue(&n, kind);
     const ptrdiff_t bytes = pixels * task.window.output_pitch * (kind == 4 ? 4 : 1);
     uint8_t *y = memory(bytes), *expected = memory(bytes);
-    run(form, kernels, task, weight, zeros, input, residual, y);
-    run(form, scalar, task, weight, zeros, input, residual, expected);
+    run(form, kernels, task, weight, zeros, bias, input, residual, y);
+    run(form, scalar, task, weight, zeros, bias, input, residual, expected);
     static const char *const names[] = {"convolution", "Winograd convolution", "depthwise convolution"};
     expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, names[form], channels, filters);
     discard(&n);
-    free(zeros), free(outside), free(weight), free(input), free(residual), free(y), free(expected);
+    free(zeros), free(outside), free(weight), free(bias), free(input), free(residual), free(y), free(expected);
 }
 
 static void compare_elementwise(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t count) {
@@ -190,7 +194,7 @@ static void compare_pools(const struct int8_kernels *kernels, const struct int8_
 static void compare(const struct int8_kernels *kernels, const struct int8_kernels *scalar) {
     for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 5)
         for (ptrdiff_t kernel = 1; kernel <= 5; kernel += 2)
-            for (int kind = 0; kind < 5; kind++) {
+            for (int kind = 0; kind < 6; kind++) {
                 const ptrdiff_t size = 3 + (ptrdiff_t)number(9), filters = 1 + (ptrdiff_t)number(75);
                 const ptrdiff_t stride = 1 + (ptrdiff_t)number(2), dilation = kernel > 1 ? 1 + (ptrdiff_t)number(2) : 1;
                 compare_layer(dense, kernels, scalar, channels, filters, size, kernel, stride, dilation, kind, (int)number(2));

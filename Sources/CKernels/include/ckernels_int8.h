@@ -11,6 +11,9 @@
 /// the bias):
 ///   f = fma(residual, residual_scale[c], f)       if there is a residual
 ///   y = max(min(rint(f), high[c]), low[c])        the activation is the bounds
+/// Bytes, rounded before the zero point is added, as integers are multiplied elsewhere (`inverse_scale` null, `zero` not; the
+/// bias is zero, there is no residual):
+///   y = max(min(rint(f) + zero[c], high[c]), low[c])
 /// Bytes through a function (f in real units):
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
@@ -122,9 +125,9 @@ ptrdiff_t int8_patch_bytes(const struct int8_kernels *, ptrdiff_t steps);
 ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrdiff_t steps);
 /// From weight[filter][channel][tap] (OIHW) and the input's zero points per channel to
 /// [filter tile][int32 -sum(weight * (zero point - input offset)), then groups of four steps][filters of the tile][four steps],
-/// where steps run over taps in row-major order, then channels.
-void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, ptrdiff_t filters,
-                       ptrdiff_t channels, ptrdiff_t taps, void *packed);
+/// where steps run over taps in row-major order, then channels. `bias[filter]` is added to the sums; it may be null.
+void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, const int32_t *bias,
+                       ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Channels of a transformed input in memory, and tiles that are transformed before they are multiplied.
 static inline ptrdiff_t int8_winograd_padded(ptrdiff_t width, ptrdiff_t channels) {
     return (channels + 2 * width - 1) / (2 * width) * 2 * width;
@@ -149,7 +152,8 @@ ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t cha
 /// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width]; of nine taps
 /// (3x3) and kernels with a `depthwise_form` followed by [blocks of 4 * width channels][int32 -sum(weight * (zero point -
 /// input offset)) in 4 vectors, then columns][half][vectors of taps] in the order that int8_depthwise_three.h explains.
-void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points,
+/// `bias[channel]` is added to the sums, which must stay below 2^24 with it; it may be null.
+void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, const int32_t *bias,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Whether no int16 lane can overflow when four products are added, which the kernels of AVX2 and of NEON rely on: in each
 /// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the
