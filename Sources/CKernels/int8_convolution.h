@@ -10,6 +10,8 @@
 struct place {
     const uint8_t *window;
     ptrdiff_t index;
+    /// What the zero point of the weights adds to all its sums.
+    int32_t start;
 };
 
 /// What the tiles of a pass have in common: one tile of filters, windows of one form.
@@ -24,6 +26,8 @@ struct pass {
     ptrdiff_t segments, length;
     const int8_t *packed;
     ptrdiff_t first, count;
+    /// Whether places have a start that is not zero.
+    int has_starts;
 };
 
 /// Sums of `pixels` windows and `vectors` (1 or 2) vectors of filters, then the epilogue.
@@ -36,6 +40,10 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int pi
     for (int v = 0; v < vectors; v++) {
         const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
         for (int p = 0; p < pixels; p++) sums[p][v] = start;
+    }
+    if (pass->has_starts) {
+        for (int p = 0; p < pixels; p++)
+            for (int v = 0; v < vectors; v++) sums[p][v] += places[p].start;
     }
     packed += vectors * WIDTH * 4;
     for (ptrdiff_t segment = 0; segment < pass->segments; segment++) {
@@ -203,6 +211,24 @@ INLINE void gather_row(const struct float_window *w, const uint8_t *window, ptrd
     }
 }
 
+/// Sum of what a window reads: `segments` runs of `length` bytes at these offsets.
+static int32_t sum_of_window(const uint8_t *window, const ptrdiff_t *offsets, ptrdiff_t segments, ptrdiff_t length) {
+    int32_t sum = 0;
+    for (ptrdiff_t s = 0; s < segments; s++) {
+        const uint8_t *run = window + offsets[s];
+        for (ptrdiff_t i = 0; i < length; i++) sum += run[i];
+    }
+    return sum;
+}
+
+/// Sets what the zero point of the weights takes away: sum((x - zero point of x) * (w - zero)) = sum((x - zero point of x) *
+/// w) - zero * (sum(x) - `centre`), where `centre` is the sum of the zero points of x.
+static void set_starts(struct place *places, ptrdiff_t count, int zero, int32_t centre, const ptrdiff_t *offsets,
+                       ptrdiff_t segments, ptrdiff_t length) {
+    for (ptrdiff_t i = 0; i < count; i++)
+        places[i].start = zero * (centre - sum_of_window(places[i].window, offsets, segments, length));
+}
+
 enum { block_bytes = 16384, most_places = 256, most_segments = 64 };
 
 static void convolution(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,
@@ -232,12 +258,15 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
     const ptrdiff_t most_patches = int8_patch_count(TILE_PIXELS, steps);
     const enum finish finish = finish_of(&task->epilogue, residual);
     struct place inside[most_places], copied[most_places];
+    const int zero = task->weight_zero;
+    int32_t centre = 0;
+    for (ptrdiff_t c = 0; zero && c < channels; c++) centre += (int32_t)taps * task->outside[c];
     ptrdiff_t y = begin / w->output_width, x = begin % w->output_width, copies = 0;
     for (ptrdiff_t pixel = begin; pixel < end;) {
         ptrdiff_t insides = 0;
         if (direct) {
             for (; insides < block && pixel < end; insides++, pixel++)
-                inside[insides] = (struct place){input + pixel * w->input_pitch, pixel};
+                inside[insides] = (struct place){input + pixel * w->input_pitch, pixel, 0};
         }
         while (pixel < end && insides < block && copies < most_patches) {
             const ptrdiff_t iy = y * w->stride_y - w->pad_top;
@@ -247,7 +276,7 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
                 const uint8_t *window = input + (iy * w->input_width + x * w->stride_x - w->pad_left) * w->input_pitch;
                 const ptrdiff_t stop = last < columns.end ? last : columns.end;
                 for (; x < stop && insides < block; x++, pixel++, window += w->stride_x * w->input_pitch)
-                    inside[insides++] = (struct place){window, pixel};
+                    inside[insides++] = (struct place){window, pixel, 0};
             } else {
                 ptrdiff_t count = 1;
                 if (dense && row_inside && x >= columns.begin && x < columns.end) {
@@ -259,15 +288,20 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
                     gather(task, input, y, x, patches + copies * steps);
                 }
                 for (ptrdiff_t i = 0; i < count; i++, copies++)
-                    copied[copies] = (struct place){patches + copies * steps, pixel + i};
+                    copied[copies] = (struct place){patches + copies * steps, pixel + i, 0};
                 x += count, pixel += count;
             }
             if (x == w->output_width) x = 0, y++;
         }
         // Copies wait until they fill tiles.
         const int copies_are_due = copies == most_patches || (copies > 0 && pixel == end);
+        if (zero) {
+            set_starts(inside, insides, zero, centre, offsets, segments, taps == 1 ? channels : length);
+            if (copies_are_due) set_starts(copied, copies, zero, centre, &whole, 1, taps * channels);
+        }
         struct pass pass = {
             .epilogue = task->epilogue,
+            .has_starts = zero != 0,
             .residual = residual,
             .output = output,
             .residual_pitch = task->residual_pitch,
