@@ -90,7 +90,7 @@ extension TFLiteImporter {
 
     private mutating func addReciprocalRoot(_ node: OperatorReader) throws {
         let x = try plain(try node.input(0))
-        guard value(x).quantization == nil else { throw Unsupported("integers") }
+        guard value(x).meant.type == .float32 else { throw Unsupported("integers") }
         try give(node, try add(node, .unary(.reciprocal), [try step(node, .unary(.sqrt), [x])]))
     }
 

@@ -74,8 +74,13 @@ struct TFLiteImporter {
             return
         }
         do {
-            guard let kind = entry.kind else { throw Unsupported("unknown operator") }
-            try add(kind, OperatorReader(entry, name: name))
+            let node = OperatorReader(entry, name: name)
+            if let custom = entry.custom {
+                try addCustom(custom, node)
+            } else {
+                guard let kind = entry.kind else { throw Unsupported("unknown operator") }
+                try add(kind, node)
+            }
             for output in entry.outputs where tensors[output] == nil && output >= 0 {
                 throw Unsupported("output \(try self.entry(output).name) is not available")
             }

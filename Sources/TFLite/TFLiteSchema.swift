@@ -13,6 +13,7 @@ import Tensors
 struct TFLiteSchema {
     static let identifier = "TFL3"
     static let version = 3
+    private static let customOperator = 32
 
     private let buffer: FlatBuffer
     private let model: FlatTable
@@ -112,6 +113,9 @@ struct TFLiteSchema {
         var inputs: [Int]
         var outputs: [Int]
         var options: FlatTable?
+        /// Name of an operator that the schema does not have, and its options.
+        var custom: String?
+        var customOptions: Data?
     }
 
     func operation(_ index: Int) throws -> OperatorEntry {
@@ -120,10 +124,11 @@ struct TFLiteSchema {
         // Codes over 126 stand in the newer field, which older files lack.
         let number = max(try code.int8(0), try code.int32(3))
         let kind = TFLiteOperator(rawValue: number)
-        let custom = try code.string(1)
+        let custom = number == Self.customOperator ? try code.string(1) : nil
         return OperatorEntry(
             kind: kind, name: custom ?? TFLiteOperator.name(number), inputs: try table.int32s(1) ?? [],
-            outputs: try table.int32s(2) ?? [], options: try table.table(4))
+            outputs: try table.int32s(2) ?? [], options: try table.table(4), custom: custom,
+            customOptions: custom == nil ? nil : try table.bytes(5))
     }
 }
 
