@@ -15,6 +15,7 @@ extension TFLiteImporter {
         case .softmax: try addSoftmax(node, logarithm: false)
         case .logSoftmax: try addSoftmax(node, logarithm: true)
         case .l2Normalization: try addL2Normalization(node)
+        case .whileLoop: try addWhile(node)
         case .unidirectionalSequenceLSTM: try addLSTM(node)
         case .relu: try addUnary(node, .relu)
         case .relu6: try addUnary(node, .clip(low: 0, high: 6))

@@ -24,18 +24,27 @@ struct TFLiteSchema {
     let outputs: [Int]
 
     init(_ data: Data) throws {
-        buffer = try FlatBuffer(data, identifier: Self.identifier)
-        model = try buffer.root()
+        let buffer = try FlatBuffer(data, identifier: Self.identifier)
+        let model = try buffer.root()
         guard try model.uint32(0) == Self.version else {
             throw ImportError.malformed("version \(try model.uint32(0)) of the schema is not \(Self.version)")
         }
         guard try model.tableCount(2) > 0 else { throw ImportError.malformed("there is no graph in it") }
-        graph = try model.table(2, 0)
+        try self.init(buffer, model, subgraph: 0)
+    }
+
+    private init(_ buffer: FlatBuffer, _ model: FlatTable, subgraph: Int) throws {
+        self.buffer = buffer
+        self.model = model
+        graph = try model.table(2, subgraph)
         operatorCount = try graph.tableCount(3)
         tensorCount = try graph.tableCount(0)
         inputs = try graph.int32s(1) ?? []
         outputs = try graph.int32s(2) ?? []
     }
+
+    /// The same file, seen from another one of its graphs.
+    func subgraph(_ index: Int) throws -> TFLiteSchema { try TFLiteSchema(buffer, model, subgraph: index) }
 
     // MARK: Tensors
 

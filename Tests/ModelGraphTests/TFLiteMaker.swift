@@ -113,6 +113,17 @@ struct TFLiteMaker {
     private var operators: [Flat] = []
     var inputs: [Int] = []
     var outputs: [Int] = []
+    private var subgraphs: [Flat] = []
+
+    /// Ends a graph; what follows belongs to the next one.
+    mutating func endGraph() {
+        subgraphs.append(graph)
+        (tensors, operators, inputs, outputs) = ([], [], [], [])
+    }
+
+    private var graph: Flat {
+        .table([0: .tables(tensors), 1: .int32s(inputs), 2: .int32s(outputs), 3: .tables(operators)])
+    }
 
     mutating func tensor(
         _ name: String, _ shape: [Int], type: Int = float32, scales: [Float] = [], zeros: [Int] = [], axis: Int = 0,
@@ -156,11 +167,7 @@ struct TFLiteMaker {
     var data: Data {
         Flat.table([
             0: .int32(3), 1: .tables(codes),
-            2: .tables([
-                .table([
-                    0: .tables(tensors), 1: .int32s(inputs), 2: .int32s(outputs), 3: .tables(operators),
-                ])
-            ]), 4: .tables(buffers),
+            2: .tables(subgraphs + [graph]), 4: .tables(buffers),
         ]).file()
     }
 
@@ -196,6 +203,34 @@ func flexMap(_ entries: [(name: String, number: Float)]) -> [UInt8] {
 }
 
 extension TFLiteMaker {
+    /// x and a counter from 0: while the counter is less than 3, x = x * 2 + the counter's number in a table.
+    static func loop(limit: Int32 = 3) -> TFLiteMaker {
+        var maker = TFLiteMaker()
+        let x = maker.tensor("x", [1])
+        let zero = maker.constant("zero", [1], [Int32(0)], type: int32)
+        let y = [maker.tensor("i", [1], type: int32), maker.tensor("y", [1])]
+        maker.operation(119, [zero, x], y, options: [0: .int32(1), 1: .int32(2)])
+        (maker.inputs, maker.outputs) = ([x], [y[1]])
+        maker.endGraph()
+        let (i, a) = (maker.tensor("i", [1], type: int32), maker.tensor("a", [1]))
+        let end = maker.constant("end", [1], [limit], type: int32)
+        let isLess = maker.tensor("less", [1], type: 6)
+        maker.operation(58, [i, end], [isLess])
+        (maker.inputs, maker.outputs) = ([i, a], [isLess])
+        maker.endGraph()
+        let (j, b) = (maker.tensor("i", [1], type: int32), maker.tensor("a", [1]))
+        let one = maker.constant("one", [1], [Int32(1)], type: int32)
+        let table = maker.constant("table", [3], [Float(10), 20, 30], type: float32)
+        let (next, doubled) = (maker.tensor("next", [1], type: int32), maker.tensor("doubled", [1]))
+        let (entry, sum) = (maker.tensor("entry", [1]), maker.tensor("sum", [1]))
+        maker.operation(0, [j, one], [next])
+        maker.operation(0, [b, b], [doubled])
+        maker.operation(36, [table, j], [entry])
+        maker.operation(0, [doubled, entry], [sum])
+        (maker.inputs, maker.outputs) = ([j, b], [next, sum])
+        return maker
+    }
+
     /// Three boxes of which the second overlaps the first, and a third one; background and two classes.
     static func detector() -> TFLiteMaker {
         var maker = TFLiteMaker()

@@ -144,6 +144,15 @@ import Testing
         #expect(text.contains("b (Something)"))
     }
 
+    @Test func loopsOfKnownLengthAreWrittenOut() throws {
+        let model = try TFLiteMaker.loop().model()
+        // ((x * 2 + 10) * 2 + 20) * 2 + 30
+        #expect(try run(model, ["x": Tensor([1], [Float(1)])]).array(of: Float.self) == [118])
+        #expect(try TFLiteMaker.loop(limit: 0).model().graph.nodes.count <= 1)
+        // The table has no more entries, and nothing ends at all.
+        #expect(throws: (any Error).self) { try TFLiteMaker.loop(limit: .max).model() }
+    }
+
     @Test func softmaxOfIntegersHasASteepness() throws {
         var maker = TFLiteMaker()
         let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [0])
@@ -169,7 +178,9 @@ import Testing
     // MARK: Hostile files
 
     @Test func truncatedAndAlteredFilesNeverCrash() {
-        for data in [convolution().data, TFLiteMaker.integerFullyConnected().data, TFLiteMaker.detector().data] {
+        for data in [
+            convolution().data, TFLiteMaker.integerFullyConnected().data, TFLiteMaker.detector().data,
+        ] {
             for index in data.indices {
                 _ = try? TFLiteFile(data.prefix(index), name: "cut").model()
                 for bits: UInt8 in [0x01, 0x80, 0xff] {
