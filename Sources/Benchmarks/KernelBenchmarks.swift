@@ -117,7 +117,7 @@ struct KernelBenchmarks {
                 scratch = block(int8_patch_bytes(table, shape.steps))
             case .depthwise:
                 packed = block(int8_packed_depthwise_bytes(table, channels, taps))
-                int8_pack_depthwise(table, weights, zeroPoints, nil, channels, taps, packed)
+                int8_pack_depthwise(table, weights, 0, zeroPoints, nil, channels, taps, packed)
                 scratch = block(0)
             case .winograd:
                 packed = block(int8_winograd_bytes(table, filters, channels))

@@ -24,6 +24,10 @@ struct pass {
     ptrdiff_t segments, length;
     const int8_t *packed;
     ptrdiff_t first, count;
+    /// What the zero point of the weights adds to all sums of a place, from that of `places` on; null if it is zero. Only
+    /// `finish_any` takes it.
+    const int32_t *starts;
+    const struct place *places;
 };
 
 /// Sums of `pixels` windows and `vectors` (1 or 2) vectors of filters, then the epilogue.
@@ -36,6 +40,10 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int pi
     for (int v = 0; v < vectors; v++) {
         const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
         for (int p = 0; p < pixels; p++) sums[p][v] = start;
+    }
+    if (finish == finish_any && pass->starts) {
+        for (int p = 0; p < pixels; p++)
+            for (int v = 0; v < vectors; v++) sums[p][v] += pass->starts[places - pass->places + p];
     }
     packed += vectors * WIDTH * 4;
     for (ptrdiff_t segment = 0; segment < pass->segments; segment++) {
@@ -204,6 +212,24 @@ INLINE void gather_row(const struct float_window *w, const uint8_t *window, ptrd
     }
 }
 
+/// Sum of what a window reads: `segments` runs of `length` bytes at these offsets.
+static int32_t sum_of_window(const uint8_t *window, const ptrdiff_t *offsets, ptrdiff_t segments, ptrdiff_t length) {
+    int32_t sum = 0;
+    for (ptrdiff_t s = 0; s < segments; s++) {
+        const uint8_t *run = window + offsets[s];
+        for (ptrdiff_t i = 0; i < length; i++) sum += run[i];
+    }
+    return sum;
+}
+
+/// Sets what the zero point of the weights takes away: sum((x - zero point of x) * (w - zero)) = sum((x - zero point of x) *
+/// w) - zero * (sum(x) - `centre`), where `centre` is the sum of the zero points of x.
+static void set_starts(int32_t *starts, const struct place *places, ptrdiff_t count, int zero, int32_t centre,
+                       const ptrdiff_t *offsets, ptrdiff_t segments, ptrdiff_t length) {
+    for (ptrdiff_t i = 0; i < count; i++)
+        starts[i] = zero * (centre - sum_of_window(places[i].window, offsets, segments, length));
+}
+
 enum { block_bytes = 16384, most_places = 256, most_segments = 64 };
 
 static void convolution(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,
@@ -231,8 +257,12 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
     ptrdiff_t block = block_bytes / (in_place ? channels * w->stride_x : steps) / TILE_PIXELS * TILE_PIXELS;
     block = block < 4 * TILE_PIXELS ? 4 * TILE_PIXELS : block > most_places ? most_places : block;
     const ptrdiff_t most_patches = int8_patch_count(TILE_PIXELS, steps);
-    const enum finish finish = finish_of(&task->epilogue, residual);
+    const enum finish finish = task->weight_zero ? finish_any : finish_of(&task->epilogue, residual);
     struct place inside[most_places], copied[most_places];
+    int32_t inside_starts[most_places], copied_starts[most_places];
+    const int zero = task->weight_zero;
+    int32_t centre = 0;
+    for (ptrdiff_t c = 0; zero && c < channels; c++) centre += (int32_t)taps * task->outside[c];
     ptrdiff_t y = begin / w->output_width, x = begin % w->output_width, copies = 0;
     for (ptrdiff_t pixel = begin; pixel < end;) {
         ptrdiff_t insides = 0;
@@ -267,6 +297,10 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
         }
         // Copies wait until they fill tiles.
         const int copies_are_due = copies == most_patches || (copies > 0 && pixel == end);
+        if (zero) {
+            set_starts(inside_starts, inside, insides, zero, centre, offsets, segments, taps == 1 ? channels : length);
+            if (copies_are_due) set_starts(copied_starts, copied, copies, zero, centre, &whole, 1, taps * channels);
+        }
         struct pass pass = {
             .epilogue = task->epilogue,
             .residual = residual,
@@ -280,8 +314,10 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
             pass.first = f;
             pass.count = task->filters - f < 2 * WIDTH ? task->filters - f : 2 * WIDTH;
             pass.offsets = offsets, pass.segments = segments, pass.length = length;
+            pass.starts = zero ? inside_starts : NULL, pass.places = inside;
             if (insides) tile_runs[finish][vectors - 1](&pass, inside, insides);
             pass.offsets = &whole, pass.segments = 1, pass.length = steps;
+            pass.starts = zero ? copied_starts : NULL, pass.places = copied;
             if (copies_are_due) tile_runs[finish][vectors - 1](&pass, copied, copies);
         }
         if (copies_are_due) copies = 0;

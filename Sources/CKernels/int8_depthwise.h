@@ -80,7 +80,9 @@ static void depthwise(const struct int8_convolution *task, const uint8_t *input,
                       ptrdiff_t begin, ptrdiff_t end) {
     const enum finish finish = finish_of(&task->epilogue, residual);
 #ifdef DEPTHWISE_FORM
-    if (depthwise_three(task, finish, input, output, begin, end)) return;
+    // Weights less their zero point take more than 8 bits.
+    const int fits = task->weight_zero == 0 || DEPTHWISE_FORM == 4;
+    if (fits && depthwise_three(task, finish, input, output, begin, end)) return;
 #endif
     for (ptrdiff_t y = begin; y < end; y++)
         for (ptrdiff_t c = 0; c < task->channels; c += WIDTH) {

@@ -128,19 +128,17 @@ static ptrdiff_t channel_at(ptrdiff_t j, ptrdiff_t i) { return i / 4 * 16 + j * 
 
 /// One 3x3 filter's taps of a column as a kernel's vector has them: {upper two rows} and {third row, zero} of int16, or all
 /// of int8.
-static void pack_column(int8_t *target, const int8_t *weight, int kx, int form, int is_lower) {
-    const int8_t rows[4] = {weight[kx], weight[3 + kx], weight[6 + kx], 0};
+static void pack_column(int8_t *target, const int16_t *weight, int kx, int form, int is_lower) {
+    const int16_t rows[4] = {weight[kx], weight[3 + kx], weight[6 + kx], 0};
     if (form == 2) {
-        memcpy(target, rows, 4);
+        for (int i = 0; i < 4; i++) target[i] = (int8_t)rows[i];
     } else {
-        const int16_t pair[2] = {rows[2 * is_lower], rows[2 * is_lower + 1]};
-        memcpy(target, pair, 4);
+        memcpy(target, rows + 2 * is_lower, 4);
     }
 }
 
-static void pack_three(const struct int8_kernels *kernels, const int8_t *weight, const float *corrections,
+static void pack_three(const struct int8_kernels *kernels, const int8_t *weight, int weight_zero, const float *corrections,
                        ptrdiff_t channels, int8_t *target) {
-    static const int8_t none[9] = {0};
     const ptrdiff_t width = kernels->width;
     const int form = kernels->depthwise_form;
     for (ptrdiff_t block = 0; block < channels; block += 4 * width) {
@@ -148,7 +146,7 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
             for (ptrdiff_t i = 0; i < width; i++, target += 4) {
                 const ptrdiff_t c = block + channel_at(j, i);
                 int32_t start = c < channels ? (int32_t)corrections[c] : 0;
-                for (int t = 0; c < channels && t < 9; t++) start += weight[c * 9 + t] * kernels->input_offset;
+                for (int t = 0; c < channels && t < 9; t++) start += (weight[c * 9 + t] - weight_zero) * kernels->input_offset;
                 memcpy(target, &start, 4);
             }
         for (int kx = 0; kx < 3; kx++)
@@ -156,24 +154,26 @@ static void pack_three(const struct int8_kernels *kernels, const int8_t *weight,
                 for (int v = 0; v < form; v++)
                     for (ptrdiff_t i = 0; i < width; i++, target += 4) {
                         const ptrdiff_t c = block + channel_at(half * 2 + v % 2, i);
-                        pack_column(target, c < channels ? weight + c * 9 : none, kx, form, v / 2);
+                        int16_t taps[9] = {0};
+                        for (int t = 0; c < channels && t < 9; t++) taps[t] = (int16_t)(weight[c * 9 + t] - weight_zero);
+                        pack_column(target, taps, kx, form, v / 2);
                     }
     }
 }
 
-void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
-                         const int32_t *bias, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
+void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weight, int weight_zero,
+                         const uint8_t *zero_points, const int32_t *bias, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t padded = (channels + kernels->width - 1) / kernels->width * kernels->width;
     float *target = packed;
     for (ptrdiff_t c = 0; c < padded; c++) {
         int32_t correction = bias && c < channels ? bias[c] : 0;
-        for (ptrdiff_t t = 0; c < channels && t < taps; t++) correction -= weight[c * taps + t] * zero_points[c];
+        for (ptrdiff_t t = 0; c < channels && t < taps; t++) correction -= (weight[c * taps + t] - weight_zero) * zero_points[c];
         *target++ = (float)correction;
     }
     for (ptrdiff_t t = 0; t < taps; t++)
-        for (ptrdiff_t c = 0; c < padded; c++) *target++ = c < channels ? weight[c * taps + t] : 0;
+        for (ptrdiff_t c = 0; c < padded; c++) *target++ = c < channels ? (float)(weight[c * taps + t] - weight_zero) : 0;
     if (kernels->depthwise_form && taps == 9)
-        pack_three(kernels, weight, packed, channels, (int8_t *)packed + int8_depthwise_floats(kernels->width, channels, 9));
+        pack_three(kernels, weight, weight_zero, packed, channels, (int8_t *)packed + int8_depthwise_floats(kernels->width, channels, 9));
 }
 
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps) {

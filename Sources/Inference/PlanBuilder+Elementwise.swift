@@ -5,7 +5,8 @@ import Tensors
 
 extension PlanBuilder {
     mutating func lowerUnary(_ node: Node, _ function: Unary) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), let epilogue = float_epilogue(function)
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), isFloat(y),
+            let epilogue = float_epilogue(function)
         else {
             return false
         }
@@ -81,7 +82,7 @@ extension PlanBuilder {
 
     /// Softmax along what is innermost in memory.
     mutating func lowerSoftmax(_ node: Node, axis: Int) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x) else { return false }
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), isFloat(y) else { return false }
         let (shape, layout) = (graph[x].shape, layouts[y.index])
         let isInner =
             layout == .channelsLast

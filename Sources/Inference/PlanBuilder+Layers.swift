@@ -242,7 +242,8 @@ extension PlanBuilder {
 
     /// Mean or maximum over all spatial axes is a global pool.
     mutating func lowerReduce(_ node: Node, _ reduce: Reduce) -> Bool {
-        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), layouts[x.index] == .channelsLast,
+        guard let x = input(node, 0), let y = node.outputs[0], isFloat(x), isFloat(y),
+            layouts[x.index] == .channelsLast,
             reduce.function == .mean || reduce.function == .maximum, graph[x].shape.rank <= 4,
             reduce.axes == Array(2..<graph[x].shape.rank), graph[x].shape.count > 0
         else { return false }

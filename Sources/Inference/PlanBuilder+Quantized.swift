@@ -7,6 +7,8 @@ import Tensors
 extension PlanBuilder {
     /// What the kernels ask of a depthwise window: sums that float32 holds exactly.
     private static let maximumDepthwiseTaps = 500
+    /// The same where weights have a zero point, and so take 9 bits.
+    private static let maximumWideTaps = 250
 
     /// A value of uint8 with one scale for all.
     private func uniform(_ id: ValueID?) -> (scale: Float, zero: Float)? {
@@ -36,13 +38,15 @@ extension PlanBuilder {
             let y = node.outputs[0], graph[x].shape.rank > 2,
             let source = perChannel(x, graph[x].shape[1]), weight.type == .int8,
             let steps = graph[weightID].quantization,
-            steps.zeroPoints.allSatisfy({ $0 == 0 }), convolution.kernel.count <= 2, graph[y].shape.count > 0,
+            let weightZero = steps.zeroPoints.first, steps.zeroPoints.allSatisfy({ $0 == weightZero }),
+            convolution.kernel.count <= 2, graph[y].shape.count > 0,
             graph[x].shape.count > 0
         else { return false }
         let (filters, channels) = (graph[y].shape[1], graph[x].shape[1])
         let taps = convolution.kernel.reduce(1, *)
         let isDepthwise = convolution.groups > 1 && convolution.groups == filters && filters == channels
-        guard isDepthwise ? taps <= Self.maximumDepthwiseTaps : convolution.groups == 1,
+        let maximumTaps = weightZero == 0 ? Self.maximumDepthwiseTaps : Self.maximumWideTaps
+        guard isDepthwise ? taps <= maximumTaps : convolution.groups == 1,
             steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0),
             // Channels that are added up have one scale; weights may have been multiplied by scales before they were rounded.
             isDepthwise || Set(source.scales).count == 1
@@ -57,7 +61,7 @@ extension PlanBuilder {
         let scales = (0..<filters).map {
             source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
         }
-        let largestSum = Float(255 * 128 * taps * (isDepthwise ? 1 : channels))
+        let largestSum = Float(255 * (128 + abs(Int(weightZero))) * taps * (isDepthwise ? 1 : channels))
         let activation = float_epilogue(convolution.activation)
         let starts = startingSums(node, scales, limit: (isDepthwise ? 0x1p24 : 0x1p31) - largestSum)
         let epilogue: QuantizedEpilogue
@@ -70,7 +74,7 @@ extension PlanBuilder {
                 scales: scales, bias: bias, largestSum: largestSum, activation: activation, output: outgoing,
                 residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
         }
-        let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd
+        let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd && weightZero == 0
         let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
         var layer = QuantizedLayer(
             kernels: form == .dense ? suitingKernels(weight, taps: taps) : int8Kernels, form: form,
@@ -82,6 +86,7 @@ extension PlanBuilder {
             strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
         layer.job.channels = channels
         layer.job.filters = filters
+        layer.job.weight_zero = weightZero
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
         emit(
             node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) },

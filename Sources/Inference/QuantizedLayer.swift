@@ -52,7 +52,7 @@ struct QuantizedLayer: Sendable {
         let (channels, filters, table) = (job.channels, job.filters, kernels.table)
         switch form {
         case .dense: int8_pack_weights(table, weight, zeroPoints, bias, filters, channels, taps, target)
-        case .depthwise: int8_pack_depthwise(table, weight, zeroPoints, bias, channels, taps, target)
+        case .depthwise: int8_pack_depthwise(table, weight, job.weight_zero, zeroPoints, bias, channels, taps, target)
         case .winograd: int8_pack_winograd(table, weight, zeroPoints, filters, channels, target)
         }
     }

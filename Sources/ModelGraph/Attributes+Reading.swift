@@ -128,6 +128,16 @@ extension NonMaxSuppression: ManifestReadable {
     }
 }
 
+extension DetectionPostProcess: ManifestReadable {
+    init(_ item: ManifestItem) throws {
+        self.init(
+            maximumDetections: try item["maximumDetections"], classesPerDetection: try item["classesPerDetection"],
+            detectionsPerClass: try item[optional: "detectionsPerClass"], classes: try item["classes"],
+            overlapThreshold: try item["overlapThreshold"], scoreThreshold: try item["scoreThreshold"],
+            scales: try item["scales"])
+    }
+}
+
 extension Slice: ManifestReadable {
     init(_ item: ManifestItem) throws {
         self.init(starts: try item["starts"], steps: try item["steps"], sizes: try item["sizes"])

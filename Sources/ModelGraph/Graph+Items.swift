@@ -23,7 +23,8 @@ extension Graph {
             guard operands.contains(where: { $0?.isDivided == true }) else { continue }
             // Indices of a pool count from the first item on.
             if case .maxPool = node.operation, node.outputs.dropFirst().contains(where: { $0 != nil }) { return nil }
-            guard let operation = node.operation.forOneItem(operands), node.outputs.allSatisfy({ $0.map(divide) ?? true }),
+            guard let operation = node.operation.forOneItem(operands),
+                node.outputs.allSatisfy({ $0.map(divide) ?? true }),
                 let types = try? operation.outputTypes(node.inputs.map { $0.map { result[$0].meant } }),
                 zip(node.outputs, types).allSatisfy({ id, type in id.map { result[$0].shape == type.shape } ?? true })
             else { return nil }
@@ -88,7 +89,9 @@ extension Operator {
             guard isLayer, isBroadcast, shape.rank == first?.shape.rank else { return nil }
             return .expand(Shape([1] + shape.dimensions.dropFirst()))
         case .slice(var slice):
-            guard isLayer, slice.starts[0] == 0, slice.steps[0] == 1, slice.sizes[0] == first?.shape[0] else { return nil }
+            guard isLayer, slice.starts[0] == 0, slice.steps[0] == 1, slice.sizes[0] == first?.shape[0] else {
+                return nil
+            }
             slice.sizes[0] = 1
             return .slice(slice)
         case .pad(let pad):

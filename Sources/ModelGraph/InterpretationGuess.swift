@@ -10,6 +10,7 @@ import Tensors
 /// | YOLOX grid | one [N, cells, 5 + classes]; cells over strides 8, 16, 32 (and 64) of the input | BGR, letterbox at the top left with 114, pixel values as they are |
 /// | heads per stride, as YuNet | `cls_S` [N, cells, classes], `obj_S` [N, cells, 1], `bbox_S` [N, cells, 4] per stride S | BGR, letterbox, pixel values as they are |
 /// | SSD with decoded boxes | [N, boxes, 4] and [N, boxes, classes], nothing else | RGB, stretched, (pixel - 127) / 128 |
+/// | SSD as TensorFlow Lite ends it | those of `TFLite_Detection_PostProcess` | RGB, stretched, (pixel - 127) / 128 |
 /// | classification | one [N, classes] | RGB, stretched, mean and deviation of ImageNet (gray: pixel / 255; channels last: pixel / 255) |
 ///
 /// Images may have channels last, [N, H, W, 1 or 3]. Quantized inputs store pixels as they are.
@@ -64,7 +65,8 @@ package enum InterpretationGuess {
         let (height, width) = imageSize(of: graph[image].shape)
         func cells(_ stride: Int) -> Int { (height / stride) * (width / stride) }
         return levels(graph, cells: cells).map { .anchorFree($0) } ?? grid(graph, cells: cells).map { .grid($0) }
-            ?? boxesAndScores(graph).map { .boxesAndScores($0) } ?? classification(graph).map { .classification($0) }
+            ?? (chosenBoxes(graph) ?? boxesAndScores(graph)).map { .boxesAndScores($0) }
+            ?? classification(graph).map { .classification($0) }
     }
 
     /// Pixels become what is stored, less 128 for `int8`: so do the tools that make such networks.
@@ -154,6 +156,19 @@ package enum InterpretationGuess {
             boxes: graph[boxes].name, scores: graph[scores].name, form: .corners, normalized: true,
             backgroundClass: hasBackground && graph[scores].shape[2] > 1 ? 0 : nil,
             scoresAreLogits: !isSoftmax && !isSigmoid)
+    }
+
+    /// Boxes, classes and scores of an operator that has chosen among them.
+    private static func chosenBoxes(_ graph: Graph) -> OutputInterpretation.BoxesAndScoresHead? {
+        for node in graph.nodes {
+            guard case .detectionPostProcess(let attributes) = node.operation else { continue }
+            let outputs = node.outputs.prefix(3).compactMap { $0 }
+            guard outputs.count == 3, outputs.allSatisfy(graph.outputs.contains), attributes.rows > 0 else { continue }
+            return .init(
+                boxes: graph[outputs[0]].name, scores: graph[outputs[2]].name, classes: graph[outputs[1]].name,
+                form: .cornersYX, normalized: true, backgroundClass: nil, scoresAreLogits: false)
+        }
+        return nil
     }
 
     private static func classification(_ graph: Graph) -> OutputInterpretation.ClassificationHead? {

@@ -98,9 +98,9 @@ extension OutputInterpretation.GridHead: ManifestReadable {
 extension OutputInterpretation.BoxesAndScoresHead: ManifestReadable {
     init(_ item: ManifestItem) throws {
         self.init(
-            boxes: try item["boxes"], scores: try item["scores"], form: try item["form"],
-            normalized: try item["normalized"], backgroundClass: try item[optional: "backgroundClass"],
-            scoresAreLogits: try item["scoresAreLogits"])
+            boxes: try item["boxes"], scores: try item["scores"], classes: try item[optional: "classes"],
+            form: try item["form"], normalized: try item["normalized"],
+            backgroundClass: try item[optional: "backgroundClass"], scoresAreLogits: try item["scoresAreLogits"])
     }
 }
 

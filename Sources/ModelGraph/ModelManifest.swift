@@ -327,7 +327,7 @@ extension OutputInterpretation {
     package var outputs: [String] {
         switch self {
         case .grid(let head): [head.output]
-        case .boxesAndScores(let head): [head.boxes, head.scores]
+        case .boxesAndScores(let head): [head.boxes, head.scores] + [head.classes].compactMap { $0 }
         case .anchorFree(let head): head.levels.flatMap { [$0.scores, $0.boxes] + [$0.objectness].compactMap { $0 } }
         case .classification(let head): [head.output]
         }

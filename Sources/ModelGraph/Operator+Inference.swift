@@ -143,6 +143,7 @@ extension Operator {
             try arguments.requireAxis(sum.axis, rank: x.shape.rank)
             return [x]
         case .nonMaxSuppression: throw GraphError.dataDependentShape(operation: name, input: "boxes and scores")
+        case .detectionPostProcess(let attributes): return try attributes.outputTypes(arguments)
         case .nonZero: throw GraphError.dataDependentShape(operation: name, input: "its input")
         case .concat, .split, .slice, .gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .reshape,
             .transpose, .expand, .tile, .pad, .resize, .depthToSpace, .spaceToDepth, .oneHot, .triangle:

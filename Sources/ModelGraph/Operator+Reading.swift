@@ -33,6 +33,7 @@ extension Operator: ManifestReadable {
         case "topK": self = .topK(try values["_0"])
         case "cumulativeSum": self = .cumulativeSum(try values["_0"])
         case "nonMaxSuppression": self = .nonMaxSuppression(try values["_0"])
+        case "detectionPostProcess": self = .detectionPostProcess(try values["_0"])
         case "nonZero": self = .nonZero
         case "concat": self = .concat(axis: try values["axis"])
         case "split": self = .split(axis: try values["axis"], sizes: try values["sizes"])

@@ -63,6 +63,9 @@ package enum Operator: Hashable, Sendable, Encodable {
     case cumulativeSum(CumulativeSum)
     /// (boxes [N, B, 4], scores [N, C, B]) -> int64 [selected, 3]. Its shape depends on the data, so it can only be folded.
     case nonMaxSuppression(NonMaxSuppression)
+    /// (codes of boxes [1, B, 4 or more], scores [1, B, classes], anchors y, x, height, width [B, 4]) -> boxes top, left,
+    /// bottom, right [1, M, 4], classes [1, M], scores [1, M] and the number of boxes [1], all in float; the rest is zero
+    case detectionPostProcess(DetectionPostProcess)
     /// (x) -> int64 [rank, count]. Its shape depends on the data, so it can only be folded.
     case nonZero
 

@@ -6,8 +6,8 @@ import Tensors
 /// - `dequantize -> operator -> quantize` becomes the operator on quantized values, where integers have kernels. By the
 ///   meaning of quantized values both compute the same.
 /// - `dequantize -> quantize` becomes one conversion, or nothing where the parameters are the same.
-/// - Activations of `int8` become `uint8` with a zero point that is greater by 128, weights of `uint8` with the zero point
-///   128 become `int8` with zero: the same numbers. What the network's inputs and outputs store stays.
+/// - Activations of `int8` become `uint8` with a zero point that is greater by 128, weights of `uint8` become
+///   `int8`, where they fit with the zero point zero: the same numbers. What the network's inputs and outputs store stays.
 package enum QuantizationFolding {
     package static func folded(_ graph: Graph) -> Graph {
         guard graph.values.contains(where: { $0.quantization != nil }) else { return graph }

@@ -129,6 +129,7 @@ package struct ReferenceEvaluator: Sendable {
         case .argReduce(let attributes): return [argReduce(attributes, input(0), shape: types[0].shape)]
         case .topK(let attributes): return topK(attributes, input(0))
         case .cumulativeSum(let attributes): return [cumulativeSum(attributes, input(0))]
+        case .detectionPostProcess(let attributes): return detections(attributes, input(0), input(1), input(2))
         case .concat, .split, .slice, .reshape, .transpose, .expand, .tile, .pad, .depthToSpace, .spaceToDepth:
             return move(operation, inputs.compactMap { $0 }, types)
         case .gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .oneHot, .triangle:

@@ -2,7 +2,7 @@
 import Tensors
 
 /// Rewrites a graph so that quantized activations are `uint8` and weights `int8`, as integer kernels want them, wherever the
-/// same numbers can be stored so. Inputs and outputs, and what is read as plain integers, keep their type behind a conversion.
+/// same numbers can be stored so; weights without a zero point if they can. Inputs and outputs, and what is read as plain integers, keep their type behind a conversion.
 struct StorageForm {
     /// What lies between zero points of the same numbers as `uint8` and as `int8`. Stored bytes differ in the highest bit.
     private static let offset: Int32 = 128
@@ -86,10 +86,11 @@ struct StorageForm {
         let value = source[id]
         var result = id
         if let tensor = source.constants[id], let quantization = value.quantization {
-            let isCentred = quantization.zeroPoints.allSatisfy { $0 == Self.offset }
-            if isWeight && value.type == .uint8 && isCentred {
-                result = graph.addConstant(
-                    value.name, flipped(tensor, .int8), quantization: shifted(quantization, by: -Self.offset))
+            if isWeight && value.type == .uint8 {
+                result =
+                    centred(value.name, tensor, quantization)
+                    ?? graph.addConstant(
+                        value.name, flipped(tensor, .int8), quantization: shifted(quantization, by: -Self.offset))
             } else if !isWeight && value.type == .int8 {
                 result = graph.addConstant(
                     value.name, flipped(tensor, .uint8), quantization: shifted(quantization, by: Self.offset))
@@ -97,6 +98,21 @@ struct StorageForm {
         }
         constants[key] = result
         return result
+    }
+
+    /// Weights of `uint8` as `int8` without a zero point, which layers compute fastest; nil if they do not fit.
+    private mutating func centred(
+        _ name: String, _ tensor: Tensor, _ quantization: QuantizationParameters
+    ) -> ValueID? {
+        guard quantization.axis == nil, let zero = quantization.zeroPoints.first else { return nil }
+        let result = Tensor(.int8, tensor.shape)
+        let stored = result.mutableElements(as: Int8.self)
+        for (index, weight) in tensor.elements(as: UInt8.self).enumerated() {
+            guard let number = Int8(exactly: Int32(weight) - zero) else { return nil }
+            stored[index] = number
+        }
+        return graph.addConstant(
+            name, result, quantization: QuantizationParameters(scale: quantization.scales[0], zeroPoint: 0))
     }
 
     private func shifted(_ quantization: QuantizationParameters, by offset: Int32) -> QuantizationParameters {

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import ModelGraph
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// An operator of the file.
 struct OperatorReader {
     /// Name for the graph and for messages: that of the first output.
@@ -8,12 +14,14 @@ struct OperatorReader {
     let options: FlatTable?
     let inputs: [Int]
     let outputs: [Int]
+    let customOptions: Data?
 
     init(_ entry: TFLiteSchema.OperatorEntry, name: String) {
         self.name = name
         options = entry.options
         inputs = entry.inputs
         outputs = entry.outputs
+        customOptions = entry.customOptions
     }
 
     /// Index of an input's tensor.

@@ -15,6 +15,7 @@ extension TFLiteImporter {
         case .softmax: try addSoftmax(node, logarithm: false)
         case .logSoftmax: try addSoftmax(node, logarithm: true)
         case .l2Normalization: try addL2Normalization(node)
+        case .whileLoop: try addWhile(node)
         case .unidirectionalSequenceLSTM: try addLSTM(node)
         case .relu: try addUnary(node, .relu)
         case .relu6: try addUnary(node, .clip(low: 0, high: 6))
@@ -90,7 +91,7 @@ extension TFLiteImporter {
 
     private mutating func addReciprocalRoot(_ node: OperatorReader) throws {
         let x = try plain(try node.input(0))
-        guard value(x).quantization == nil else { throw Unsupported("integers") }
+        guard value(x).meant.type == .float32 else { throw Unsupported("integers") }
         try give(node, try add(node, .unary(.reciprocal), [try step(node, .unary(.sqrt), [x])]))
     }
 

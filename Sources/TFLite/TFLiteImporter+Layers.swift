@@ -152,7 +152,6 @@ extension TFLiteImporter {
         if logarithm { return try give(node, try add(node, .logSoftmax(axis: axis), [x])) }
         let beta = try node.float(0, default: 1)
         if beta != 1 {
-            guard value(x).quantization == nil else { throw Unsupported("beta = \(beta) on integers") }
             x = try step(node, .binary(.multiply), [x, number(beta)])
         }
         try give(node, try add(node, .softmax(axis: axis), [x]))
@@ -162,7 +161,7 @@ extension TFLiteImporter {
     mutating func addL2Normalization(_ node: OperatorReader) throws {
         let x = try plain(try node.input(0))
         let axis = value(x).shape.rank - 1
-        guard axis >= 0, value(x).quantization == nil else { throw Unsupported("an input that is no float tensor") }
+        guard axis >= 0, value(x).meant.type == .float32 else { throw Unsupported("an input that is no float tensor") }
         let norm = try step(node, .reduce(Reduce(.l2, axes: [axis], keepsAxes: true)), [x])
         // The smallest norm is that of TensorFlow Lite's kernel.
         let safe = try step(node, .binary(.maximum), [norm, number(1e-6)])

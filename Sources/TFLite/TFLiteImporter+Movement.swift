@@ -277,8 +277,8 @@ extension TFLiteImporter {
             nearestRounding: aligns || isHalf ? .roundPreferCeil : .floor,
             scales: [1, 1] + (0..<2).map { Float(sizes[$0]) / Float(shape[$0 + 2]) },
             sizes: [shape[0], shape[1]] + sizes)
-        if mode == .linear && value(x).type == .int8 {
-            // The kernel for int8 has positions in steps of 1/1024 of a pixel.
+        if mode == .linear && [.int8, .int16].contains(value(x).type) {
+            // The kernel for signed integers has positions in steps of 1/1024 of a pixel.
             for axis in 0..<2 {
                 let isAligned = aligns && sizes[axis] > 1
                 let (from, to) = (shape[axis + 2] - (isAligned ? 1 : 0), sizes[axis] - (isAligned ? 1 : 0))

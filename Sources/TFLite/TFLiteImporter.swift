@@ -14,6 +14,14 @@ struct TFLiteImporter {
     let schema: TFLiteSchema
     var builder = GraphBuilder()
     private var tensors: [Int: Forms] = [:]
+    /// Those that are constants of the file, and stay when a graph is imported again.
+    private var constants: [Int: Forms] = [:]
+    private var operations: [TFLiteSchema.OperatorEntry] = []
+    /// Before the names of nodes, in a graph that is imported more than once.
+    private var prefix = ""
+    /// Loops around this graph, and operators that loops have become.
+    let depth: Int
+    var spentOperators = 0
     private var entries: [Int: TFLiteSchema.TensorEntry] = [:]
     /// Tensors that could not be computed.
     private var missing = Set<Int>()
@@ -25,14 +33,14 @@ struct TFLiteImporter {
         var second: ValueID?
     }
 
-    init(_ schema: TFLiteSchema) { self.schema = schema }
+    init(_ schema: TFLiteSchema, depth: Int = 0) {
+        self.schema = schema
+        self.depth = depth
+    }
 
     mutating func importGraph(shapes: [String: Shape]) throws -> Graph {
-        guard schema.operatorCount <= Self.maximumOperators else {
-            throw ImportError.malformed("there are \(schema.operatorCount) operators, more than any network has")
-        }
         try addInputs(shapes)
-        for index in 0..<schema.operatorCount { try importOperator(index) }
+        try importOperators()
         if !unsupported.isEmpty { throw ImportError.unsupported(unsupported) }
         guard !schema.outputs.isEmpty else { throw ImportError.malformed("the graph has no outputs") }
         var outputs: [(name: String, id: ValueID)] = []
@@ -41,6 +49,32 @@ struct TFLiteImporter {
             throw ImportError.malformed("two outputs have one name")
         }
         return try builder.finish(named: outputs)
+    }
+
+    /// The graph as part of another one, each time with other inputs; nil if something in it is not supported.
+    mutating func outputs(for inputs: [ValueID], prefix: String) throws -> [ValueID]? {
+        guard inputs.count == schema.inputs.count else { throw ImportError.malformed("a loop has other inputs") }
+        tensors = constants
+        self.prefix = prefix
+        for (index, id) in zip(schema.inputs, inputs) { tensors[index] = Forms(plain: id) }
+        try importOperators()
+        return unsupported.isEmpty ? try schema.outputs.map { try plain($0) } : nil
+    }
+
+    /// Leaves out what a graph inside of a node could not be made of.
+    mutating func giveUp(_ node: OperatorReader, because inner: TFLiteImporter) {
+        unsupported += inner.unsupported
+        missing.formUnion(node.outputs)
+    }
+
+    private mutating func importOperators() throws {
+        if operations.isEmpty {
+            guard schema.operatorCount <= Self.maximumOperators else {
+                throw ImportError.malformed("there are \(schema.operatorCount) operators, more than any network has")
+            }
+            operations = try (0..<schema.operatorCount).map { try schema.operation($0) }
+        }
+        for index in operations.indices { try importOperator(index) }
     }
 
     private mutating func addInputs(_ shapes: [String: Shape]) throws {
@@ -63,20 +97,25 @@ struct TFLiteImporter {
     }
 
     private mutating func importOperator(_ index: Int) throws {
-        let entry = try schema.operation(index)
+        let entry = operations[index]
         guard entry.inputs.count <= Self.maximumOperands, entry.outputs.count <= Self.maximumOperands else {
             throw ImportError.malformed("an operator has too many inputs or outputs")
         }
-        let name = try entry.outputs.first.map { try self.entry($0).name } ?? "operator \(index)"
+        let name = prefix + (try entry.outputs.first.map { try self.entry($0).name } ?? "operator \(index)")
         // What it needs could not be imported; that has been noted.
         if entry.inputs.contains(where: missing.contains) {
             missing.formUnion(entry.outputs)
             return
         }
         do {
-            guard let kind = entry.kind else { throw Unsupported("unknown operator") }
-            try add(kind, OperatorReader(entry, name: name))
-            for output in entry.outputs where tensors[output] == nil && output >= 0 {
+            let node = OperatorReader(entry, name: name)
+            if let custom = entry.custom {
+                try addCustom(custom, node)
+            } else {
+                guard let kind = entry.kind else { throw Unsupported("unknown operator") }
+                try add(kind, node)
+            }
+            for output in entry.outputs where tensors[output] == nil && output >= 0 && !missing.contains(output) {
                 throw Unsupported("output \(try self.entry(output).name) is not available")
             }
         } catch let error as Unsupported {
@@ -125,6 +164,7 @@ struct TFLiteImporter {
         let id = builder.addConstant(entry.name, tensor, quantization: try stored(index)?.quantization)
         let made = Forms(plain: id)
         tensors[index] = made
+        constants[index] = made
         return made
     }
 

@@ -92,6 +92,7 @@ enum TFLiteOperator: Int {
     case quantize = 114
     case round = 116
     case hardSwish = 117
+    case whileLoop = 119
     case selectV2 = 123
     case batchMatMul = 126
     case cumulativeSum = 128

@@ -13,6 +13,7 @@ import Tensors
 struct TFLiteSchema {
     static let identifier = "TFL3"
     static let version = 3
+    private static let customOperator = 32
 
     private let buffer: FlatBuffer
     private let model: FlatTable
@@ -23,18 +24,27 @@ struct TFLiteSchema {
     let outputs: [Int]
 
     init(_ data: Data) throws {
-        buffer = try FlatBuffer(data, identifier: Self.identifier)
-        model = try buffer.root()
+        let buffer = try FlatBuffer(data, identifier: Self.identifier)
+        let model = try buffer.root()
         guard try model.uint32(0) == Self.version else {
             throw ImportError.malformed("version \(try model.uint32(0)) of the schema is not \(Self.version)")
         }
         guard try model.tableCount(2) > 0 else { throw ImportError.malformed("there is no graph in it") }
-        graph = try model.table(2, 0)
+        try self.init(buffer, model, subgraph: 0)
+    }
+
+    private init(_ buffer: FlatBuffer, _ model: FlatTable, subgraph: Int) throws {
+        self.buffer = buffer
+        self.model = model
+        graph = try model.table(2, subgraph)
         operatorCount = try graph.tableCount(3)
         tensorCount = try graph.tableCount(0)
         inputs = try graph.int32s(1) ?? []
         outputs = try graph.int32s(2) ?? []
     }
+
+    /// The same file, seen from another one of its graphs.
+    func subgraph(_ index: Int) throws -> TFLiteSchema { try TFLiteSchema(buffer, model, subgraph: index) }
 
     // MARK: Tensors
 
@@ -112,6 +122,9 @@ struct TFLiteSchema {
         var inputs: [Int]
         var outputs: [Int]
         var options: FlatTable?
+        /// Name of an operator that the schema does not have, and its options.
+        var custom: String?
+        var customOptions: Data?
     }
 
     func operation(_ index: Int) throws -> OperatorEntry {
@@ -120,10 +133,11 @@ struct TFLiteSchema {
         // Codes over 126 stand in the newer field, which older files lack.
         let number = max(try code.int8(0), try code.int32(3))
         let kind = TFLiteOperator(rawValue: number)
-        let custom = try code.string(1)
+        let custom = number == Self.customOperator ? try code.string(1) : nil
         return OperatorEntry(
             kind: kind, name: custom ?? TFLiteOperator.name(number), inputs: try table.int32s(1) ?? [],
-            outputs: try table.int32s(2) ?? [], options: try table.table(4))
+            outputs: try table.int32s(2) ?? [], options: try table.table(4), custom: custom,
+            customOptions: custom == nil ? nil : try table.bytes(5))
     }
 }
 

@@ -37,8 +37,10 @@ package enum OutputInterpretation: Hashable, Sendable, Codable {
 
         /// [N, boxes, 4]
         package var boxes: String
-        /// [N, boxes, classes]
+        /// [N, boxes, classes], or [N, boxes] with `classes`
         package var scores: String
+        /// [N, boxes], the class of each box, where the network has chosen it
+        package var classes: String?
         package var form: BoxForm
         /// Whether boxes are fractions 0...1 of the input's size (else pixels of the input).
         package var normalized: Bool
@@ -47,11 +49,12 @@ package enum OutputInterpretation: Hashable, Sendable, Codable {
         package var scoresAreLogits: Bool
 
         package init(
-            boxes: String, scores: String, form: BoxForm, normalized: Bool, backgroundClass: Int?,
-            scoresAreLogits: Bool
+            boxes: String, scores: String, classes: String? = nil, form: BoxForm, normalized: Bool,
+            backgroundClass: Int?, scoresAreLogits: Bool
         ) {
             self.boxes = boxes
             self.scores = scores
+            self.classes = classes
             self.form = form
             self.normalized = normalized
             self.backgroundClass = backgroundClass

@@ -4,10 +4,13 @@ import Tensors
 
 /// SSD with decoded boxes (Liu et al., 2016, arXiv:1512.02325): boxes [N, boxes, 4] and scores [N, boxes, classes].
 ///
+/// A network that has chosen the class of each box gives scores [N, boxes] and classes [N, boxes].
 /// Of logits with a background class the softmax is taken over all classes; of logits without, the sigmoid of each.
 struct BoxesAndScoresHead: DetectionHead {
     private let boxes: Int
     private let scores: Int
+    /// Nil where scores have a column per class.
+    private let classes: Int?
     private let form: OutputInterpretation.BoxesAndScoresHead.BoxForm
     private let scaleX: Float
     private let scaleY: Float
@@ -16,10 +19,12 @@ struct BoxesAndScoresHead: DetectionHead {
     private let enough: Float
     let classCount: Int
     let cellCount: Int
+    /// Classes that can be told apart where a network chooses them and there are no labels.
+    private static let unnamedClasses = 1024
 
     init(
         _ head: OutputInterpretation.BoxesAndScoresHead, _ table: OutputTable, inputWidth: Int, inputHeight: Int,
-        threshold: Float
+        threshold: Float, labelCount: Int
     ) throws(InterpretationError) {
         boxes = try table.index(of: head.boxes)
         scores = try table.index(of: head.scores)
@@ -27,11 +32,21 @@ struct BoxesAndScoresHead: DetectionHead {
         guard boxShape.rank == 3, boxShape[2] == 4 else {
             throw .shape(output: head.boxes, shape: boxShape, expected: "NxBOXESx4")
         }
-        guard scoreShape.rank == 3, scoreShape[1] == boxShape[1], scoreShape[2] > 0 else {
-            throw .shape(output: head.scores, shape: scoreShape, expected: "Nx\(boxShape[1])xCLASSES")
+        classes = try head.classes.map { (name) throws(InterpretationError) in try table.index(of: name) }
+        if let classes {
+            let expected = Shape([boxShape[0], boxShape[1]])
+            for index in [scores, classes] where table.outputs[index].shape != expected {
+                throw .shape(
+                    output: table.outputs[index].name, shape: table.outputs[index].shape, expected: "\(expected)")
+            }
+            classCount = labelCount > 0 ? labelCount : Self.unnamedClasses
+        } else {
+            guard scoreShape.rank == 3, scoreShape[1] == boxShape[1], scoreShape[2] > 0 else {
+                throw .shape(output: head.scores, shape: scoreShape, expected: "Nx\(boxShape[1])xCLASSES")
+            }
+            classCount = scoreShape[2]
         }
         cellCount = boxShape[1]
-        classCount = scoreShape[2]
         form = head.form
         isLogit = head.scoresAreLogits
         self.threshold = threshold
@@ -41,6 +56,9 @@ struct BoxesAndScoresHead: DetectionHead {
     }
 
     func collect(_ outputs: [UnsafePointer<Float>], classes: ClassTable, into heap: inout CandidateHeap) {
+        if let chosen = self.classes {
+            return collect(outputs[scores], outputs[chosen], classes: classes, into: &heap)
+        }
         var row = outputs[scores]
         for cell in 0..<cellCount {
             defer { row += classCount }
@@ -62,6 +80,20 @@ struct BoxesAndScoresHead: DetectionHead {
             }
             guard score >= threshold else { continue }
             heap.add(Candidate(score: score, cell: Int32(cell), column: Int32(best.index)))
+        }
+    }
+
+    /// Classes that do not exist are passed over.
+    private func collect(
+        _ scores: UnsafePointer<Float>, _ chosen: UnsafePointer<Float>, classes: ClassTable,
+        into heap: inout CandidateHeap
+    ) {
+        for cell in 0..<cellCount where scores[cell] >= enough {
+            guard let column = Int(exactly: chosen[cell]), (0..<classCount).contains(column),
+                classes.labelOfColumn[column] >= 0
+            else { continue }
+            let score = isLogit ? sigmoid(scores[cell]) : min(scores[cell], 1)
+            if score >= threshold { heap.add(Candidate(score: score, cell: Int32(cell), column: Int32(column))) }
         }
     }
 

@@ -56,7 +56,8 @@ package final class DetectionInterpreter {
             head = try GridHead(grid, table, inputWidth: inputWidth, inputHeight: inputHeight, threshold: threshold)
         case .boxesAndScores(let boxes):
             head = try BoxesAndScoresHead(
-                boxes, table, inputWidth: inputWidth, inputHeight: inputHeight, threshold: threshold)
+                boxes, table, inputWidth: inputWidth, inputHeight: inputHeight, threshold: threshold,
+                labelCount: labels.count)
             background = boxes.backgroundClass
         case .anchorFree(let levels):
             head = try AnchorFreeHead(

@@ -111,6 +111,7 @@ struct ModelSummary: Encodable {
             "grid \(head.output), strides \(head.strides)\(head.scoresAreLogits ? ", logits" : "")"
         case .boxesAndScores(let head):
             "boxes \(head.boxes) (\(head.form.rawValue)\(head.normalized ? ", 0 to 1" : "")), scores \(head.scores)"
+                + (head.classes.map { ", classes \($0)" } ?? "")
                 + (head.backgroundClass.map { ", background is class \($0)" } ?? "")
                 + (head.scoresAreLogits ? ", logits" : "")
         case .anchorFree(let head):

@@ -222,7 +222,7 @@ struct Int8KernelDefinitionTests {
                     ? int8_packed_depthwise_bytes(table, shape.channels, shape.taps)
                     : int8_packed_bytes(table, shape.filters, shape.steps))
             if isDepthwise {
-                int8_pack_depthwise(table, weight, zeroPoints, starts, shape.channels, shape.taps, &packed)
+                int8_pack_depthwise(table, weight, 0, zeroPoints, starts, shape.channels, shape.taps, &packed)
             } else {
                 int8_pack_weights(
                     table, weight, zeroPoints, starts, shape.filters, shape.channels, shape.taps, &packed)

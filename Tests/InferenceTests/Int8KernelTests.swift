@@ -154,7 +154,7 @@ struct Int8KernelTests {
                     ? int8_packed_depthwise_bytes(kernels.table, layer.channels, taps)
                     : int8_packed_bytes(kernels.table, layer.filters, steps))
             if isDepthwise {
-                int8_pack_depthwise(kernels.table, weights, zeroPoints, nil, layer.channels, taps, &packed)
+                int8_pack_depthwise(kernels.table, weights, 0, zeroPoints, nil, layer.channels, taps, &packed)
             } else {
                 int8_pack_weights(
                     kernels.table, weights, zeroPoints, nil, layer.filters, layer.channels, taps, &packed)

@@ -45,6 +45,29 @@ struct Numbers {
         return worst
     }
 
+    @Test func floatOperatorsMayStoreTheirResultsAsIntegers() throws {
+        for operation in [
+            Operator.unary(.sigmoid), .softmax(axis: 1), .reduce(Reduce(.mean, axes: [2, 3], keepsAxes: true)),
+        ] {
+            var builder = GraphBuilder()
+            let x = try builder.addInput("x", .float32, [1, 5, 3, 4])
+            let y = try builder.add(
+                "y", operation, [x], outputs: ["y"],
+                stored: (.uint8, QuantizationParameters(scale: 0.01, zeroPoint: 30)))
+            let graph = try builder.finish(outputs: y.compactMap { $0 })
+            let session = try CompiledModel(Model(name: "test", graph: graph)).makeSession()
+            var numbers = Numbers(seed: 4)
+            let input = numbers.tensor([1, 5, 3, 4])
+            session.inputBytes(0).copyMemory(from: UnsafeRawBufferPointer(input.buffer.bytes))
+            try session.run()
+            let expected = try #require(ReferenceEvaluator(graph).run(["x": input])["y"]).array(of: UInt8.self)
+            #expect(Set(expected).count > 3)
+            for (a, b) in zip(session.outputTensor(0).array(of: UInt8.self), expected) {
+                #expect(abs(Int(a) - Int(b)) <= 1, "\(operation.name)")
+            }
+        }
+    }
+
     @Test(arguments: [
         (1, 1, 1, 1, 1), (3, 8, 3, 2, 1), (16, 33, 3, 1, 1), (17, 16, 5, 1, 1), (32, 7, 1, 1, 1), (40, 40, 3, 1, 40),
         (19, 19, 5, 2, 19), (12, 24, 3, 1, 4), (6, 6, 3, 1, 6), (64, 50, 1, 2, 1),
@@ -102,7 +125,8 @@ struct Numbers {
         let up = try apply(
             .resize(
                 Resize(
-                    mode: .nearest, coordinates: .asymmetric, scales: [1, 1, 2, 2], sizes: [images, channels + 3, 16, 20])),
+                    mode: .nearest, coordinates: .asymmetric, scales: [1, 1, 2, 2],
+                    sizes: [images, channels + 3, 16, 20])),
             [gated])
         let sizes = [channels / 2, channels - channels / 2]
         let halves = try builder.add("split", .split(axis: 1, sizes: sizes), [sum], outputs: ["left", "right"])

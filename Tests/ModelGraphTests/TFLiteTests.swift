@@ -116,10 +116,71 @@ import Testing
         #expect(throws: ImportError.self) { try convolution().model(shapes: ["z": [1]]) }
     }
 
+    @Test func detectionsAreDecodedAndSuppressed() throws {
+        let model = try TFLiteMaker.detector().model()
+        // The first box moves down by 0.1 * 0.5, the second is hidden by it, the third grows to twice its width.
+        let codes: [Float] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5 * 0.693_147_2]
+        let scores: [Float] = [0, 0.25, 0.75, 0, 0.5, 0.25, 0, 0.625, 0.5]
+        let results = try ReferenceEvaluator(model.graph).run([
+            "codes": Tensor([1, 3, 4], codes), "scores": Tensor([1, 3, 3], scores),
+        ])
+        let boxes = try #require(results["out0"]).array(of: Float.self)
+        for (box, expected) in zip(boxes, [Float(0.05), 0, 0.55, 0.5, 0.5, 0.25, 1, 1.25, 0, 0, 0, 0]) {
+            #expect(abs(box - expected) < 1e-6)
+        }
+        #expect(results["out1"]?.array(of: Float.self) == [1, 0, 0, 0])
+        #expect(results["out2"]?.array(of: Float.self) == [0.75, 0.625, 0, 0])
+        #expect(results["out3"]?.array(of: Float.self) == [2])
+    }
+
+    @Test func customOperatorsAreNamed() {
+        var maker = TFLiteMaker()
+        let (x, a, b) = (maker.tensor("x", [1]), maker.tensor("a", [1]), maker.tensor("b", [1]))
+        maker.custom("edgetpu-custom-op", [x], [a])
+        maker.custom("Something", [x], [b])
+        (maker.inputs, maker.outputs) = ([x], [a, b])
+        let text = #expect(throws: ImportError.self) { try maker.model() }.map { "\($0)" } ?? ""
+        #expect(text.contains("a (edgetpu-custom-op)") && text.contains("import the file that the compiler was given"))
+        #expect(text.contains("b (Something)"))
+    }
+
+    @Test func loopsOfKnownLengthAreWrittenOut() throws {
+        let model = try TFLiteMaker.loop().model()
+        // ((x * 2 + 10) * 2 + 20) * 2 + 30
+        #expect(try run(model, ["x": Tensor([1], [Float(1)])]).array(of: Float.self) == [118])
+        #expect(try TFLiteMaker.loop(limit: 0).model().graph.nodes.count <= 1)
+        // The table has no more entries, and nothing ends at all.
+        #expect(throws: (any Error).self) { try TFLiteMaker.loop(limit: .max).model() }
+    }
+
+    @Test func softmaxOfIntegersHasASteepness() throws {
+        var maker = TFLiteMaker()
+        let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [0])
+        let y = maker.tensor("y", [1, 2], type: TFLiteMaker.int8, scales: [1 / 256], zeros: [-128])
+        maker.operation(25, [x], [y], options: [0: .int32(Int(Float(2).bitPattern))])
+        (maker.inputs, maker.outputs) = ([x], [y])
+        // 1 / (1 + exp(-2)) = 0.8808
+        let result = try run(maker.model(), ["x": Tensor([1, 2], [Int8(2), 0])])
+        #expect(result.array(of: Int8.self) == [97, -97])
+    }
+
+    @Test func integersAreNormalized() throws {
+        var maker = TFLiteMaker()
+        let x = maker.tensor("x", [1, 2], type: TFLiteMaker.int8, scales: [0.5], zeros: [1])
+        let y = maker.tensor("y", [1, 2], type: TFLiteMaker.int8, scales: [1 / 128], zeros: [0])
+        maker.operation(11, [x], [y])
+        (maker.inputs, maker.outputs) = ([x], [y])
+        // (3, -4) in steps: 0.6 and -0.8
+        let result = try run(maker.model(), ["x": Tensor([1, 2], [Int8(4), -3])])
+        #expect(result.array(of: Int8.self) == [77, -102])
+    }
+
     // MARK: Hostile files
 
     @Test func truncatedAndAlteredFilesNeverCrash() {
-        for data in [convolution().data, TFLiteMaker.integerFullyConnected().data] {
+        for data in [
+            convolution().data, TFLiteMaker.integerFullyConnected().data, TFLiteMaker.detector().data,
+        ] {
             for index in data.indices {
                 _ = try? TFLiteFile(data.prefix(index), name: "cut").model()
                 for bits: UInt8 in [0x01, 0x80, 0xff] {

@@ -44,6 +44,22 @@ struct BoxesAndScoresTests {
         #expect(found.map(\.classIndex) == [1])
     }
 
+    @Test func classesMayBeChosenByTheNetwork() throws {
+        let boxes: [Float] = [0.1, 0, 0.3, 1, 0.3, 0, 0.5, 1, 0.5, 0, 0.7, 1, 0.7, 0, 0.9, 1]
+        let outputs = Outputs(
+            descriptions: [
+                .init(name: "boxes", shape: [1, 4, 4]), .init(name: "classes", shape: [1, 4]),
+                .init(name: "scores", shape: [1, 4]),
+            ], values: [boxes, [1, 7, .nan, 0], [0.75, 0.9, 0.9, 0.25]])
+        let head = OutputInterpretation.BoxesAndScoresHead(
+            boxes: "boxes", scores: "scores", classes: "classes", form: .cornersYX, normalized: true,
+            backgroundClass: nil, scoresAreLogits: false)
+        let found = try outputs.detections(.boxesAndScores(head), width: 100, height: 100, labels: ["cat", "dog"])
+        // Neither a class that does not exist, nor one that is no number, nor a low score.
+        try #require(found.count == 1)
+        #expect(found[0].classIndex == 1 && found[0].score == 0.75 && isNear(found[0].box, 0, 10, 100, 20))
+    }
+
     @Test func logitsGoThroughSoftmax() throws {
         let found = try outputs(boxes: [[0, 0, 1, 1], [0, 0, 1, 1]], scores: [[0, 2, 1], [3, 2, 2.5]])
             .detections(head(.corners, logits: true), width: 10, height: 10)

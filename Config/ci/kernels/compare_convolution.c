@@ -97,7 +97,7 @@ static void run(enum form form, const struct int8_kernels *kernels, struct int8_
         int8_pack_winograd(kernels, weight, zeros, task.filters, task.channels, packed);
     } else {
         packed = memory(int8_packed_depthwise_bytes(kernels, task.channels, taps));
-        int8_pack_depthwise(kernels, weight, zeros, bias, task.channels, taps, packed);
+        int8_pack_depthwise(kernels, weight, 0, zeros, bias, task.channels, taps, packed);
     }
     task.weights = packed;
     const ptrdiff_t cut = pixels / 3;

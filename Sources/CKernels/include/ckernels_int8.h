@@ -39,6 +39,8 @@ struct int8_convolution {
     ptrdiff_t channels, filters;
     /// As `int8_pack_weights` or `int8_pack_depthwise` made them, for the same kernels.
     const void *weights;
+    /// What all weights are stored too large by, -128 to 127: sums are those of weights less this number.
+    int weight_zero;
     /// Zero points of the input, at least kernel_width * channels bytes ([kx][c]): what stands outside of the image.
     const uint8_t *outside;
     ptrdiff_t residual_pitch;
@@ -152,8 +154,10 @@ ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t cha
 /// From weight[channel][tap] to float [-sum(weight * zero point), then taps][channels rounded up to the width]; of nine taps
 /// (3x3) and kernels with a `depthwise_form` followed by [blocks of 4 * width channels][int32 -sum(weight * (zero point -
 /// input offset)) in 4 vectors, then columns][half][vectors of taps] in the order that int8_depthwise_three.h explains.
+/// Weights are packed less `weight_zero`; if it is not 0 there are at most 250 taps, and those who run it know it too.
 /// `bias[channel]` is added to the sums, which must stay below 2^24 with it; it may be null.
-void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, const int32_t *bias,
+void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, int weight_zero, const uint8_t *zero_points,
+                         const int32_t *bias,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Whether no int16 lane can overflow when four products are added, which the kernels of AVX2 and of NEON rely on: in each
 /// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the

@@ -149,6 +149,7 @@ private struct YAMLText {
                 text.section("boxes_and_scores") { text in
                     text.line("boxes", head.boxes)
                     text.line("scores", head.scores)
+                    if let classes = head.classes { text.line("classes", classes) }
                     text.line("form", raw: head.form.rawValue)
                     text.line("normalized", raw: "\(head.normalized)")
                     if let background = head.backgroundClass { text.line("background", raw: "\(background)") }

@@ -66,14 +66,15 @@ struct TensorSections {
     }
 
     private mutating func boxesAndScores(_ place: Place) -> OutputInterpretation.BoxesAndScoresHead? {
-        let known = ["boxes", "scores", "form", "normalized", "background", "logits"]
+        let known = ["boxes", "scores", "classes", "form", "normalized", "background", "logits"]
         guard let fields = reader.fields(place, known: known),
             let boxes = reader.required(fields, "boxes").flatMap({ reader.string($0) }),
             let scores = reader.required(fields, "scores").flatMap({ reader.string($0) })
         else { return nil }
         typealias Head = OutputInterpretation.BoxesAndScoresHead
         return Head(
-            boxes: boxes, scores: scores, form: reader.choice(fields["form"], Head.BoxForm.self) ?? .corners,
+            boxes: boxes, scores: scores, classes: reader.string(fields["classes"]),
+            form: reader.choice(fields["form"], Head.BoxForm.self) ?? .corners,
             normalized: reader.boolean(fields["normalized"]) ?? true,
             backgroundClass: reader.integer(fields["background"], in: 0...100_000),
             scoresAreLogits: reader.boolean(fields["logits"]) ?? false)
