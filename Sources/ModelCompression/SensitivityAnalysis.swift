@@ -4,6 +4,14 @@ import Inference
 import ModelGraph
 import Tensors
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// Which values a network cannot do with in 8 bits: each is rounded by itself, everything else staying float, and the
 /// network's heads are compared with what they should be.
 ///
@@ -11,11 +19,10 @@ import Tensors
 /// There the ratio of signal to noise says more than behind them, where the grid of an image may outweigh what was found.
 struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider.
-    static let leastDecibels = 30.0
-    /// Time of a layer in float, in units of its time in integers. With one filter per channel the integer kernels compute
-    /// in float too, and only their memory is less.
-    private static let floatCost = 4.0
-    private static let depthwiseFloatCost = 2.0
+    static let leastDecibels = 45.0
+    /// Time of a layer in float, in units of its time in integers, with the conversions around it, on processors with AVX2.
+    private static let floatCost = 8.5
+    private static let depthwiseFloatCost = 3.5
 
     /// A value with its ratio at the head that suffers most, and what it would cost to keep it wide.
     struct Entry: Sendable {
@@ -23,6 +30,9 @@ struct SensitivityAnalysis {
         var decibels: Double
         /// Time of the network with this value wide over its time without.
         var slowdown: Double
+
+        /// What rounding adds, in units of the signal's power.
+        var noise: Double { pow(10, -decibels / 10) }
     }
 
     private let graph: Graph
@@ -67,15 +77,37 @@ struct SensitivityAnalysis {
         return entries.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
     }
 
-    /// Values that are worth keeping wide and affordable together, the most sensitive first.
+    /// Values that are worth keeping wide and affordable together: those that take away the most noise, by dynamic programming
+    /// over time in thousandths of what there is, then others for which there is time left.
     ///
     /// - Parameter maximumSlowdown: of the network, by its products.
     func choose(_ entries: [Entry], maximumSlowdown: Double) -> [Entry] {
+        let budget = 1000
+        let worthy = entries.filter { $0.decibels < Self.leastDecibels }
+        let costs = worthy.map { entry in
+            // Whatever costs something costs a whole part; more than all of it is never affordable.
+            let share = (entry.slowdown - 1) / (maximumSlowdown - 1)
+            return share <= 1 ? Int((share * Double(budget)).rounded(.up)) : budget + 1
+        }
+        // The most noise that so many parts of the time take away, and whether each entry is among what takes it away.
+        var most = [Double](repeating: 0, count: budget + 1)
+        var takes = [[Bool]](repeating: [Bool](repeating: false, count: budget + 1), count: worthy.count)
+        for (index, entry) in worthy.enumerated() where costs[index] <= budget {
+            for parts in stride(from: budget, through: costs[index], by: -1) {
+                let with = most[parts - costs[index]] + entry.noise
+                if with > most[parts] { (most[parts], takes[index][parts]) = (with, true) }
+            }
+        }
         var chosen: [Entry] = []
-        for entry in entries where entry.decibels < Self.leastDecibels {
+        var parts = budget
+        for index in worthy.indices.reversed() where takes[index][parts] {
+            chosen.append(worthy[index])
+            parts -= costs[index]
+        }
+        for entry in worthy where !chosen.contains(where: { $0.value == entry.value }) {
             if slowdown((chosen + [entry]).map(\.value)) <= maximumSlowdown { chosen.append(entry) }
         }
-        return chosen
+        return chosen.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
     }
 
     /// The values, and whatever else holds the same stored numbers.

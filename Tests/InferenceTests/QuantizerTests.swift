@@ -141,6 +141,23 @@ struct QuantizerTests {
         #expect(analysis.choose(entries, maximumSlowdown: 1).isEmpty)
         let some = analysis.choose(entries, maximumSlowdown: 1.5)
         #expect(!some.isEmpty && some.count < entries.count)
-        #expect(analysis.choose(entries, maximumSlowdown: 5).count == entries.count)
+        #expect(analysis.choose(entries, maximumSlowdown: 10).count == entries.count)
+    }
+
+    /// Two that cost as much as there is rather than the one that is worse than either of them.
+    @Test func whatStaysInFloatTakesAwayTheMostNoise() throws {
+        let graph = Fusion.fused(try Self.network(seed: 1).graph)
+        let plan = QuantizationPlan(graph)
+        let values = Array(plan.quantized.sorted().prefix(3))
+        let entries = zip(values, [(7.0, 1.03), (8.2, 1.02), (8.2, 1.02)]).map {
+            SensitivityAnalysis.Entry(value: $0, decibels: $1.0, slowdown: $1.1)
+        }
+        let analysis = SensitivityAnalysis(graph, plan: plan, parameters: [:])
+        func chosen(_ maximumSlowdown: Double) -> Set<ValueID> {
+            Set(analysis.choose(entries, maximumSlowdown: maximumSlowdown).map(\.value))
+        }
+        #expect(chosen(1.031) == [values[0]])
+        #expect(chosen(1.041) == [values[1], values[2]])
+        #expect(chosen(1.071) == Set(values))
     }
 }
