@@ -18,8 +18,9 @@ import Tensors
 /// A head is what the integer part of the network hands on in float: the last layers before sigmoid, decoding and the like.
 /// There the ratio of signal to noise says more than behind them, where the grid of an image may outweigh what was found.
 struct SensitivityAnalysis {
-    /// Below this ratio, in dB, a value is worth keeping wider.
-    static let leastDecibels = 45.0
+    /// Below this ratio, in dB, a value is worth keeping wider. Where all values together add more than a tolerable noise, in
+    /// units of the power of the network's results, those count too that are less sensitive but many.
+    private static let (leastDecibels, leastDecibelsOfMany, tolerableNoise) = (30.0, 45.0, 0.02)
     /// Time of a layer in float, in units of its time in integers, with the conversions around it, on processors with AVX2.
     private static let floatCost = 8.5
     private static let depthwiseFloatCost = 3.5
@@ -83,7 +84,8 @@ struct SensitivityAnalysis {
     /// - Parameter maximumSlowdown: of the network, by its products.
     func choose(_ entries: [Entry], maximumSlowdown: Double) -> [Entry] {
         let budget = 1000
-        let worthy = entries.filter { $0.decibels < Self.leastDecibels }
+        let isTolerable = entries.reduce(0) { $0 + $1.noise } <= Self.tolerableNoise
+        let worthy = entries.filter { $0.decibels < (isTolerable ? Self.leastDecibels : Self.leastDecibelsOfMany) }
         let costs = worthy.map { entry in
             // Whatever costs something costs a whole part; more than all of it is never affordable.
             let share = (entry.slowdown - 1) / (maximumSlowdown - 1)
