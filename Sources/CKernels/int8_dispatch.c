@@ -88,15 +88,6 @@ static int32_t ordered_filter(const int8_t *weight, const uint8_t *zero_points, 
     return correction;
 }
 
-/// `count` rows of `steps` bytes as columns of groups of four bytes, `width` groups in a row.
-static void turned(const int8_t *rows, ptrdiff_t count, ptrdiff_t steps, ptrdiff_t width, int8_t *target) {
-    // What is written to stays in the first-level cache.
-    for (ptrdiff_t first = 0; first < steps; first += 64)
-        for (ptrdiff_t i = 0; i < count; i++)
-            for (ptrdiff_t step = first; step < first + 64 && step < steps; step += 4)
-                memcpy(target + step * width + i * 4, rows + i * steps + step, 4);
-}
-
 void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
                        const int32_t *bias, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed) {
     const ptrdiff_t steps = taps * channels, padded = int8_padded_steps(steps);
@@ -111,7 +102,9 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
             const int32_t start = correction + (bias ? bias[f + i] : 0);
             memcpy(target + i * 4, &start, 4);
         }
-        turned(ordered, count, padded, width, target + width * 4);
+        // Rows of steps become columns of groups of four.
+        strided_copy(target + width * 4, ordered, 4, 2, (const ptrdiff_t[]){padded / 4, count},
+                     (const ptrdiff_t[]){width * 4, 4}, (const ptrdiff_t[]){4, padded});
         target += width * (padded + 4);
     }
     free(ordered);

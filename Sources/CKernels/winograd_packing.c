@@ -33,16 +33,6 @@ static double largest_input(int i, int j) {
     return 255.0 * (positive > negative ? positive : negative);
 }
 
-/// `count` filters of `steps` weights each as the columns of rows of `width`, the others zero.
-static void turned(const int8_t *weight, ptrdiff_t count, ptrdiff_t steps, ptrdiff_t width, int8_t *columns) {
-    memset(columns, 0, (size_t)(steps * width));
-    // What is written to stays in the first-level cache.
-    for (ptrdiff_t first = 0; first < steps; first += 64)
-        for (ptrdiff_t f = 0; f < count; f++)
-            for (ptrdiff_t step = first; step < first + 64 && step < steps; step++)
-                columns[step * width + f] = weight[f * steps + step];
-}
-
 void int8_pack_winograd(const struct int8_kernels *kernels, const int8_t *weight, const uint8_t *zero_points,
                         ptrdiff_t filters, ptrdiff_t channels, void *packed) {
     const ptrdiff_t width = kernels->width, tile = 2 * width, pairs = (channels + 1) / 2, steps = channels * 9;
@@ -57,7 +47,9 @@ void int8_pack_winograd(const struct int8_kernels *kernels, const int8_t *weight
         int16_t *stored = (int16_t *)(numbers + 37 * tile);
         for (ptrdiff_t f = 0; f < tile; f += width) {
             const ptrdiff_t rest = filters - first - f, count = rest < 0 ? 0 : rest > width ? width : rest;
-            turned(weight + (filters - rest) * steps, count, steps, width, columns);
+            memset(columns, 0, (size_t)(steps * width));
+            strided_copy(columns, weight + (filters - rest) * steps, 1, 2, (const ptrdiff_t[]){steps, count},
+                         (const ptrdiff_t[]){width, 1}, (const ptrdiff_t[]){1, steps});
             kernels->winograd_filters(columns, zero_points, channels, rooms, numbers + f, stored + f * 2);
         }
         target = (char *)(stored + 36 * pairs * tile * 2);

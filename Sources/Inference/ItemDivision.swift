@@ -20,9 +20,7 @@ extension Graph {
             passed = max(passed, ends.reduce(0) { $0 + self[$1].shape.count * self[$1].type.sizeBytes })
             guard let weight = node.inputs.dropFirst().first.flatMap({ $0 }), constants[weight] != nil else { continue }
             switch node.operation {
-            case .convolution, .convolutionInteger:
-                let output = node.outputs[0].map { self[$0].shape.count } ?? 0
-                products += output / count * self[weight].shape.dimensions.dropFirst().reduce(1, *)
+            case .convolution, .convolutionInteger: products += self.products(of: node) / count
             case .gemm, .matMul, .matMulInteger: matrices += self[weight].shape.count
             default: break
             }

@@ -63,9 +63,12 @@ extension PlanBuilder {
         }
         let largestSum = Float(255 * (128 + abs(Int(weightZero))) * taps * (isDepthwise ? 1 : channels))
         let activation = float_epilogue(convolution.activation)
-        let starts = startingSums(node, scales, limit: (isDepthwise ? 0x1p24 : 0x1p31) - largestSum)
+        var starts: [Int32]?
+        if outgoing != nil && activation.activation == float_clamp {
+            starts = startingSums(node, scales, limit: (isDepthwise ? 0x1p24 : 0x1p31) - largestSum)
+        }
         let epilogue: QuantizedEpilogue
-        if let starts, let outgoing, activation.activation == float_clamp {
+        if let starts, let outgoing {
             let largest = starts.map { abs(Float($0)) }.max() ?? 0
             epilogue = QuantizedEpilogue(
                 roundingSumsOf: scales, largestSum: largestSum + largest, bounds: activation, output: outgoing)
@@ -88,9 +91,7 @@ extension PlanBuilder {
         layer.job.filters = filters
         layer.job.weight_zero = weightZero
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
-        emit(
-            node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) },
-            bias: epilogue.holdsBias ? nil : starts)
+        emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) }, bias: starts)
         return true
     }
 

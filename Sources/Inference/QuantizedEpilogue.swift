@@ -16,8 +16,6 @@ struct QuantizedEpilogue {
     private(set) var residualZero: [Float]?
     let activation: float_epilogue
     let isResidualAfterActivation: Bool
-    /// Whether the bias is here, and not part of the sums.
-    let holdsBias: Bool
     /// Whether everything that is rounded stays below 2^30, so that the kernels need not look.
     private(set) var isBounded = false
 
@@ -39,7 +37,6 @@ struct QuantizedEpilogue {
         zero = output.zeros
         activation = bounds
         isResidualAfterActivation = false
-        holdsBias = false
         isBounded = multiplier.allSatisfy { largestSum * abs($0) + 512 < 0x1p30 }
         func bytes(_ real: Float) -> [UInt8] {
             zip(output.scales, output.zeros).map { scale, zero in
@@ -64,7 +61,6 @@ struct QuantizedEpilogue {
         self.bias = bias
         self.activation = activation
         self.isResidualAfterActivation = isResidualAfterActivation
-        holdsBias = true
         residualScale = residual?.scales
         residualZero = residual?.zeros
         guard let output else { return }

@@ -158,17 +158,6 @@ extension Node {
 }
 
 extension Graph {
-    /// Products that a layer with constant weights adds up.
-    func products(of node: Node) -> Int {
-        guard node.inputs.count > 1, let weight = node.inputs[1], let output = node.outputs[0] else { return 0 }
-        let (weights, shape) = (self[weight].shape, self[output].shape)
-        switch node.operation {
-        case .convolution:
-            return shape.count * weights.dimensions.dropFirst().reduce(1, *)
-        default: return shape.count / max(shape.dimensions.last ?? 1, 1) * weights.count
-        }
-    }
-
     /// Lets all who read a value read what 8 bits leave of it.
     mutating func round(_ id: ValueID, _ parameters: QuantizationParameters?) {
         guard let parameters, self[id].type == .float32 else { return }

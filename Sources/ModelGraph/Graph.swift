@@ -75,6 +75,17 @@ package struct Graph: Sendable {
         }
         return result
     }
+
+    /// Products that a layer with constant weights adds up.
+    package func products(of node: Node) -> Int {
+        guard node.inputs.count > 1, let weight = node.inputs[1], let output = node.outputs[0] else { return 0 }
+        let (weights, shape) = (self[weight].shape, self[output].shape)
+        switch node.operation {
+        case .convolution, .convolutionInteger:
+            return shape.count * weights.dimensions.dropFirst().reduce(1, *)
+        default: return shape.count / max(shape.dimensions.last ?? 1, 1) * weights.count
+        }
+    }
 }
 
 /// Index of a value in `Graph.values`.

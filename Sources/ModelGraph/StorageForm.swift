@@ -2,7 +2,8 @@
 import Tensors
 
 /// Rewrites a graph so that quantized activations are `uint8` and weights `int8`, as integer kernels want them, wherever the
-/// same numbers can be stored so; weights without a zero point if they can. Inputs and outputs, and what is read as plain integers, keep their type behind a conversion.
+/// same numbers can be stored so; weights without a zero point if they can. Inputs and outputs, and what is read as plain
+/// integers, keep their type behind a conversion.
 struct StorageForm {
     /// What lies between zero points of the same numbers as `uint8` and as `int8`. Stored bytes differ in the highest bit.
     private static let offset: Int32 = 128

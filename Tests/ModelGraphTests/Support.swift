@@ -21,33 +21,27 @@ struct ONNXMaker {
     mutating func output(_ name: String) { proto.graph.output.append(Self.value(name, [], 1)) }
 
     mutating func floats(_ name: String, _ dims: [Int64], _ values: [Float]) {
-        proto.graph.initializer.append(
-            .with {
-                $0.name = name
-                $0.dataType = 1
-                $0.dims = dims
-                $0.floatData = values
-            })
+        initializer(name, type: 1, dims) { $0.floatData = values }
     }
 
     mutating func bytes(_ name: String, _ dims: [Int64], _ values: [UInt8]) {
-        proto.graph.initializer.append(
-            .with {
-                $0.name = name
-                $0.dataType = 2
-                $0.dims = dims
-                $0.rawData = Data(values)
-            })
+        initializer(name, type: 2, dims) { $0.rawData = Data(values) }
     }
 
     mutating func integers(_ name: String, _ values: [Int64]) {
-        proto.graph.initializer.append(
-            .with {
-                $0.name = name
-                $0.dataType = 7
-                $0.dims = [Int64(values.count)]
-                $0.int64Data = values
-            })
+        initializer(name, type: 7, [Int64(values.count)]) { $0.int64Data = values }
+    }
+
+    private mutating func initializer(
+        _ name: String, type: Int32, _ dims: [Int64], _ setElements: (inout ONNXTensorProto) -> Void
+    ) {
+        var tensor = ONNXTensorProto.with {
+            $0.name = name
+            $0.dataType = type
+            $0.dims = dims
+        }
+        setElements(&tensor)
+        proto.graph.initializer.append(tensor)
     }
 
     mutating func node(
