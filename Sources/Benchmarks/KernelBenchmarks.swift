@@ -5,7 +5,14 @@ import CKernels
 /// The int8 kernels of every instruction set that this machine has, over shapes of common networks: billions of
 /// multiplications a second, beside how many the machine makes when operands lie in the first-level cache.
 struct KernelBenchmarks {
-    private enum Form { case dense, depthwise, winograd }
+    private enum Form {
+        case dense, depthwise, winograd
+        /// Of int16 inputs and weights.
+        case denseWords, depthwiseWords
+
+        var isDepthwise: Bool { self == .depthwise || self == .depthwiseWords }
+        var elementBytes: Int { self == .denseWords || self == .depthwiseWords ? 2 : 1 }
+    }
 
     /// A layer over a square image, padded to keep its extent.
     private struct Shape {
@@ -16,7 +23,7 @@ struct KernelBenchmarks {
         var stride = 1
 
         var taps: Int { kernel * kernel }
-        var steps: Int { form == .depthwise ? taps : taps * channels }
+        var steps: Int { form.isDepthwise ? taps : taps * channels }
         var output: Int { (extent + 2 * (kernel / 2) - kernel) / stride + 1 }
         /// Multiplications of the definition, whatever the kernel makes of them.
         var work: Int { output * output * filters * steps }
@@ -36,6 +43,9 @@ struct KernelBenchmarks {
         Shape(
             name: "depthwise 3x3 stride 2", form: .depthwise, channels: 96, filters: 96, extent: 56, kernel: 3,
             stride: 2),
+        Shape(name: "1x1 of 16 bits", form: .denseWords, channels: 64, filters: 64, extent: 56),
+        Shape(
+            name: "depthwise 3x3 of 16 bits", form: .depthwiseWords, channels: 64, filters: 64, extent: 56, kernel: 3),
     ]
 
     func run(_ bench: Bench) {
@@ -102,13 +112,16 @@ struct KernelBenchmarks {
                 return UnsafePointer(memory)
             }
             let (channels, filters, taps) = (shape.channels, shape.filters, shape.taps)
-            input = block(shape.extent * shape.extent * channels) { UInt8(truncatingIfNeeded: $0 &* 37) }
+            let pixelBytes = channels * shape.form.elementBytes
+            input = block(shape.extent * shape.extent * pixelBytes) { UInt8(truncatingIfNeeded: $0 &* 37) }
             output = block(shape.output * shape.output * filters)
             // Small enough for the lanes of AVX2.
             let weights = block(filters * shape.steps) { UInt8(bitPattern: Int8(truncatingIfNeeded: $0 % 31 - 15)) }
                 .assumingMemoryBound(to: Int8.self)
+            let wordWeights = block(filters * shape.steps * 2).assumingMemoryBound(to: Int16.self)
             let zeroPoints = block(channels).assumingMemoryBound(to: UInt8.self)
-            let outside = block(shape.kernel * channels).assumingMemoryBound(to: UInt8.self)
+            let wordZeroPoints = block(channels * 2).assumingMemoryBound(to: Int16.self)
+            let outside = block(shape.kernel * pixelBytes).assumingMemoryBound(to: UInt8.self)
             let packed: UnsafeMutableRawPointer
             switch shape.form {
             case .dense:
@@ -119,18 +132,27 @@ struct KernelBenchmarks {
                 packed = block(int8_packed_depthwise_bytes(table, channels, taps))
                 int8_pack_depthwise(table, weights, 0, zeroPoints, nil, channels, taps, packed)
                 scratch = block(0)
+            case .denseWords:
+                packed = block(int8_packed_bytes(table, filters, shape.steps * 2))
+                int8_pack_words(table, wordWeights, wordZeroPoints, filters, channels, taps, packed)
+                scratch = block(int8_patch_bytes(table, shape.steps * 2))
+            case .depthwiseWords:
+                packed = block(int8_packed_depthwise_words_bytes(table, channels))
+                int8_pack_depthwise_words(table, wordWeights, wordZeroPoints, channels, packed)
+                scratch = block(0)
             case .winograd:
                 packed = block(int8_winograd_bytes(table, filters, channels))
                 int8_pack_winograd(table, weights, zeroPoints, filters, channels, packed)
                 scratch = block(int8_winograd_scratch_bytes(table, channels))
             }
             task.window = float_window(
-                input_height: shape.extent, input_width: shape.extent, input_pitch: channels,
+                input_height: shape.extent, input_width: shape.extent, input_pitch: pixelBytes,
                 output_height: shape.output, output_width: shape.output, output_pitch: filters,
                 kernel_height: shape.kernel, kernel_width: shape.kernel, stride_y: shape.stride,
                 stride_x: shape.stride, dilation_y: 1, dilation_x: 1, pad_top: shape.kernel / 2,
                 pad_left: shape.kernel / 2)
-            task.channels = channels
+            task.channels = pixelBytes
+            task.takes_words = shape.form.elementBytes == 2 ? 1 : 0
             task.filters = filters
             task.weights = UnsafeRawPointer(packed)
             task.outside = UnsafePointer(outside)
@@ -152,10 +174,11 @@ struct KernelBenchmarks {
             let kernels = table.pointee
             withUnsafePointer(to: task) { task in
                 switch shape.form {
-                case .dense:
+                case .dense, .denseWords:
                     kernels.convolution(
                         task, x, nil, output, scratch.assumingMemoryBound(to: UInt8.self), 0, pixels, 0, shape.filters)
                 case .depthwise: kernels.depthwise(task, x, nil, output, 0, shape.output)
+                case .depthwiseWords: kernels.depthwise_words(task, x, output, 0, shape.output)
                 case .winograd:
                     let tiles = (shape.output + 3) / 4
                     kernels.winograd(task, x, nil, output, scratch, 0, tiles * tiles)

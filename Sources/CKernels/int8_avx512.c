@@ -105,6 +105,17 @@ INLINE void store_saturated_four(uint8_t *const *targets, const __v16si *v, cons
 typedef uint8_t octets_of_block __attribute__((vector_size(64)));
 
 INLINE __v16si pack_words(__v16si a, __v16si b) { return (__v16si)_mm512_packs_epi32((__m512i)a, (__m512i)b); }
+typedef int16_t words_of_block __attribute__((vector_size(64)));
+
+INLINE words_of_block joined_words(__v16si a, __v16si b) {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return (words_of_block)_mm512_permutexvar_epi64(order, (__m512i)pack_words(a, b));
+}
+
+INLINE __v16si interleaved_words(words_of_block a, words_of_block b, const int half) {
+    return (__v16si)(half == 0 ? _mm512_unpacklo_epi16((__m512i)a, (__m512i)b) : _mm512_unpackhi_epi16((__m512i)a, (__m512i)b));
+}
+
 INLINE __v16si pack_octets(__v16si a, __v16si b) { return (__v16si)_mm512_packus_epi16((__m512i)a, (__m512i)b); }
 
 INLINE __m256i two_lanes(const uint8_t *p, const uint8_t *q) {
@@ -152,6 +163,14 @@ INLINE __v16si pairs_added(__v16si sum, __v16si a, __v16si b) {
     // As it stands: of the intrinsic the compiler makes a multiplication and an addition.
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
+}
+
+/// Layers that need words are often the first ones, of few channels.
+#define NARROW_WORDS 8
+extern const struct int8_kernels int8_kernels_avx2;
+static void depthwise_narrow_words(const struct int8_convolution *task, const void *input, void *output, ptrdiff_t begin,
+                                   ptrdiff_t end) {
+    int8_kernels_avx2.depthwise_words(task, input, output, begin, end);
 }
 
 #include "int8_template.h"

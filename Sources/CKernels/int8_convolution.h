@@ -30,9 +30,23 @@ struct pass {
     const struct place *places;
 };
 
+/// Adds four steps of words, as `dot` adds eight of bytes.
+INLINE void dot_words(integers (*sums)[2], const int pixels, const int vectors, const uint8_t *const *rows, ptrdiff_t step,
+                      const int8_t *packed) {
+    for (int group = 0; group < 2; group++) {
+        integers weights[2];
+        for (int v = 0; v < vectors; v++)
+            weights[v] = *(const loose_integers *)(packed + (group * vectors + v) * WIDTH * 4);
+        for (int p = 0; p < pixels; p++) {
+            const integers pair = word_pair((const int16_t *)(rows[p] + step + 4 * group));
+            for (int v = 0; v < vectors; v++) sums[p][v] = pairs_added(sums[p][v], pair, weights[v]);
+        }
+    }
+}
+
 /// Sums of `pixels` windows and `vectors` (1 or 2) vectors of filters, then the epilogue.
-INLINE void tile(const struct pass *pass, const enum finish finish, const int pixels, const int vectors,
-                 const struct place *places) {
+INLINE void tile(const struct pass *pass, const enum finish finish, const int takes_words, const int pixels,
+                 const int vectors, const struct place *places) {
     const int8_t *packed = pass->packed;
     const uint8_t *rows[TILE_PIXELS];
     integers sums[TILE_PIXELS][2];
@@ -50,14 +64,17 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int pi
         ptrdiff_t step = pass->offsets[segment];
         const ptrdiff_t end = step + pass->length;
         for (; step < end; step += 8) {
-            dot(sums, pixels, vectors, rows, step, packed);
+            if (takes_words)
+                dot_words(sums, pixels, vectors, rows, step, packed);
+            else
+                dot(sums, pixels, vectors, rows, step, packed);
             packed += vectors * WIDTH * 8;
         }
     }
     const struct int8_epilogue *epilogue = &pass->epilogue;
     const ptrdiff_t c = pass->first;
 #ifdef HAS_FOURS
-    if (vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any) {
+    if (vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any && !makes_words(finish)) {
 #pragma clang loop unroll(full)
         for (int p = 0; p < pixels; p += 4) {
             integers steps[4];
@@ -90,52 +107,74 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int pi
                                         c + v * WIDTH, left < WIDTH ? left : WIDTH);
             }
         }
-        store_pair(epilogue, targets[0], targets[1], values[0], values[1], vectors, c, pass->count);
+        for (int i = 0; makes_words(finish) && i < 2 && p + i < pixels; i++)
+            store_words(epilogue, (int16_t *)targets[i], values[i], vectors, c, pass->count);
+        if (!makes_words(finish))
+            store_pair(epilogue, targets[0], targets[1], values[0], values[1], vectors, c, pass->count);
     }
 }
 
-INLINE void tiles(const struct pass *shared, const enum finish finish, const int vectors, const struct place *places,
-                  ptrdiff_t count) {
+INLINE void tiles(const struct pass *shared, const enum finish finish, const int takes_words, const int vectors,
+                  const struct place *places, ptrdiff_t count) {
     // A copy that no store of bytes can change, as far as the compiler knows.
     const struct pass own = *shared, *pass = &own;
     for (; count >= TILE_PIXELS; count -= TILE_PIXELS, places += TILE_PIXELS)
-        tile(pass, finish, TILE_PIXELS, vectors, places);
+        tile(pass, finish, takes_words, TILE_PIXELS, vectors, places);
     if (TILE_PIXELS >= 8 && count >= 4) {
-        tile(pass, finish, 4, vectors, places);
+        tile(pass, finish, takes_words, 4, vectors, places);
         count -= 4, places += 4;
     }
     if (TILE_PIXELS >= 4 && count >= 2) {
-        tile(pass, finish, 2, vectors, places);
+        tile(pass, finish, takes_words, 2, vectors, places);
         count -= 2, places += 2;
     }
-    if (count > 0) tile(pass, finish, 1, vectors, places);
+    if (count > 0) tile(pass, finish, takes_words, 1, vectors, places);
 }
 
-#define TILES(finish, vectors)                                                                               \
-    static __attribute__((noinline)) void tiles_##finish##_##vectors(                                        \
-        const struct pass *pass, const struct place *places, ptrdiff_t count) {                              \
-        tiles(pass, finish, vectors, places, count);                                                         \
+#define TILES(finish, takes_words, vectors)                                                                       \
+    static __attribute__((noinline)) void tiles_##finish##_##takes_words##_##vectors(                             \
+        const struct pass *pass, const struct place *places, ptrdiff_t count) {                                   \
+        tiles(pass, finish, takes_words, vectors, places, count);                                                 \
     }
-#define BOTH_TILES(finish) \
-    TILES(finish, 1)       \
-    TILES(finish, 2)
-BOTH_TILES(finish_linear)
-BOTH_TILES(finish_linear_residual)
-BOTH_TILES(finish_rounded)
-BOTH_TILES(finish_silu)
-BOTH_TILES(finish_silu_residual)
-BOTH_TILES(finish_bounds_residual)
-BOTH_TILES(finish_float)
-BOTH_TILES(finish_any)
+#define BOTH_TILES(finish, takes_words) \
+    TILES(finish, takes_words, 1)       \
+    TILES(finish, takes_words, 2)
+BOTH_TILES(finish_linear, 0)
+BOTH_TILES(finish_linear_residual, 0)
+BOTH_TILES(finish_rounded, 0)
+BOTH_TILES(finish_silu, 0)
+BOTH_TILES(finish_silu_residual, 0)
+BOTH_TILES(finish_bounds_residual, 0)
+BOTH_TILES(finish_float, 0)
+BOTH_TILES(finish_words, 0)
+BOTH_TILES(finish_words_silu, 0)
+BOTH_TILES(finish_any, 0)
+BOTH_TILES(finish_linear, 1)
+BOTH_TILES(finish_silu, 1)
+BOTH_TILES(finish_float, 1)
+BOTH_TILES(finish_words, 1)
+BOTH_TILES(finish_words_silu, 1)
+BOTH_TILES(finish_any, 1)
 #undef TILES
 #undef BOTH_TILES
 
-#define RUNS(finish) [finish] = {tiles_##finish##_1, tiles_##finish##_2}
-static void (*const tile_runs[finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
-    RUNS(finish_linear), RUNS(finish_linear_residual), RUNS(finish_rounded), RUNS(finish_silu),
-    RUNS(finish_silu_residual), RUNS(finish_bounds_residual), RUNS(finish_float), RUNS(finish_any),
+/// By input (bytes, words), function, and vectors of filters (1, 2).
+#define RUNS(finish, takes_words) {tiles_##finish##_##takes_words##_1, tiles_##finish##_##takes_words##_2}
+#define BYTES(finish) [finish] = RUNS(finish, 0)
+#define WORDS(finish) [finish] = RUNS(finish, 1)
+#define WORDS_AS_ANY(finish) [finish] = RUNS(finish_any, 1)
+static void (*const tile_runs[2][finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
+    {BYTES(finish_linear), BYTES(finish_linear_residual), BYTES(finish_rounded), BYTES(finish_silu),
+     BYTES(finish_silu_residual), BYTES(finish_bounds_residual), BYTES(finish_float), BYTES(finish_words),
+     BYTES(finish_words_silu), BYTES(finish_any)},
+    {WORDS(finish_linear), WORDS_AS_ANY(finish_linear_residual), WORDS_AS_ANY(finish_rounded), WORDS(finish_silu),
+     WORDS_AS_ANY(finish_silu_residual), WORDS_AS_ANY(finish_bounds_residual), WORDS(finish_float), WORDS(finish_words),
+     WORDS(finish_words_silu), WORDS(finish_any)},
 };
 #undef RUNS
+#undef BYTES
+#undef WORDS
+#undef WORDS_AS_ANY
 
 /// Copies `count` bytes, or some more if it is few: 32 more may be read and written.
 INLINE void copy_run(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
@@ -258,6 +297,7 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
     block = block < 4 * TILE_PIXELS ? 4 * TILE_PIXELS : block > most_places ? most_places : block;
     const ptrdiff_t most_patches = int8_patch_count(TILE_PIXELS, steps);
     const enum finish finish = task->weight_zero ? finish_any : finish_of(&task->epilogue, residual);
+    void (*const (*runs)[2])(const struct pass *, const struct place *, ptrdiff_t) = tile_runs[task->takes_words != 0];
     struct place inside[most_places], copied[most_places];
     int32_t inside_starts[most_places], copied_starts[most_places];
     const int zero = task->weight_zero;
@@ -306,7 +346,7 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
             .residual = residual,
             .output = output,
             .residual_pitch = task->residual_pitch,
-            .output_pitch = w->output_pitch * (task->epilogue.high ? 1 : (ptrdiff_t)sizeof(float)),
+            .output_pitch = w->output_pitch * element_bytes(&task->epilogue),
         };
         for (ptrdiff_t f = first_filter; f < last_filter; f += 2 * WIDTH) {
             const int vectors = task->filters - f > WIDTH ? 2 : 1;
@@ -315,10 +355,10 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
             pass.count = task->filters - f < 2 * WIDTH ? task->filters - f : 2 * WIDTH;
             pass.offsets = offsets, pass.segments = segments, pass.length = length;
             pass.starts = zero ? inside_starts : NULL, pass.places = inside;
-            if (insides) tile_runs[finish][vectors - 1](&pass, inside, insides);
+            if (insides) runs[finish][vectors - 1](&pass, inside, insides);
             pass.offsets = &whole, pass.segments = 1, pass.length = steps;
             pass.starts = zero ? copied_starts : NULL, pass.places = copied;
-            if (copies_are_due) tile_runs[finish][vectors - 1](&pass, copied, copies);
+            if (copies_are_due) runs[finish][vectors - 1](&pass, copied, copies);
         }
         if (copies_are_due) copies = 0;
     }

@@ -18,7 +18,7 @@ struct run {
 
 INLINE uint8_t *target_of(const struct run *r, ptrdiff_t x) {
     const struct float_window *w = &r->task->window;
-    const ptrdiff_t element = r->task->epilogue.high ? 1 : (ptrdiff_t)sizeof(float);
+    const ptrdiff_t element = element_bytes(&r->task->epilogue);
     return r->output + (r->y * w->output_width + x) * w->output_pitch * element;
 }
 

@@ -7,13 +7,6 @@
 #pragma once
 #include "int8_epilogue.h"
 
-/// Keeps a vector where it is, which the compiler would rather load again wherever it is used.
-#ifdef __aarch64__
-#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+w"(v))
-#else
-#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
-#endif
-
 /// Channels of a block; rows for which the numbers of a block are prepared once; bytes of packed multipliers.
 enum { block_channels = 4 * WIDTH, strip_rows = 16, packed_block = (4 + 6 * DEPTHWISE_FORM) * WIDTH * 4 };
 
@@ -51,22 +44,6 @@ struct row {
     /// Channels that exist; first outputs of the parts, and how many each has.
     ptrdiff_t count, starts[4], outputs;
 };
-
-/// 1 ... 32 bytes.
-INLINE void copy_few(uint8_t *target, const uint8_t *source, ptrdiff_t count) {
-    if (count >= 16) {
-        memcpy(target, source, 16);
-        memcpy(target + count - 16, source + count - 16, 16);
-    } else if (count >= 8) {
-        memcpy(target, source, 8);
-        memcpy(target + count - 8, source + count - 8, 8);
-    } else if (count >= 4) {
-        memcpy(target, source, 4);
-        memcpy(target + count - 4, source + count - 4, 4);
-    } else {
-        for (ptrdiff_t i = 0; i < count; i++) target[i] = source[i];
-    }
-}
 
 INLINE void three_stored(const struct row *r, const int parts, octets_of_block b, uint8_t *target) {
     const int unit = block_channels / parts;

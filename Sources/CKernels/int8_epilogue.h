@@ -15,12 +15,16 @@ enum finish {
     finish_bounds_residual,
     /// Floats with bounds, without a residual.
     finish_float,
+    /// Words, linear or through SiLU.
+    finish_words,
+    finish_words_silu,
     finish_any,
     finish_count
 };
 
 INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *residual) {
     const enum float_activation activation = e->activation.activation;
+    if (e->high_words) return activation == float_silu ? finish_words_silu : finish_words;
     if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
     if (!e->is_bounded) return finish_any;
     if (!e->inverse_scale) return residual ? finish_linear_residual : e->zero ? finish_rounded : finish_linear;
@@ -28,6 +32,13 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
     if (activation == float_silu && e->residual_after_activation) return finish_silu_residual;
     if (activation == float_clamp && residual && e->residual_after_activation) return finish_bounds_residual;
     return finish_any;
+}
+
+INLINE int makes_words(const enum finish finish) { return finish == finish_words || finish == finish_words_silu; }
+
+/// Bytes of an element of the output.
+INLINE ptrdiff_t element_bytes(const struct int8_epilogue *e) {
+    return e->high ? 1 : e->high_words ? (ptrdiff_t)sizeof(int16_t) : (ptrdiff_t)sizeof(float);
 }
 
 /// The residual of filters c ... c + WIDTH in steps from its zero point.
@@ -49,12 +60,13 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
         f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
     if (finish == finish_float)
         return least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
-    if (finish == finish_silu || finish == finish_silu_residual) f = f / one_and_exponential(f);
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_words_silu) f = f / one_and_exponential(f);
     if (finish == finish_bounds_residual)
         f = least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
     if (finish == finish_silu_residual || finish == finish_bounds_residual)
         f = fused(residual_steps(e, residual, c, count), load(e->residual_scale + c), f);
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual)
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
+        finish == finish_words_silu)
         f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
     if (finish == finish_any && e->high && !e->inverse_scale) {
         if (residual)
@@ -86,6 +98,20 @@ INLINE void store_floats(float *p, const vector *v, const int vectors, ptrdiff_t
         store_part(p, v[0], WIDTH);
         store_part(p + WIDTH, v[1], count - WIDTH);
     }
+}
+
+/// Stores filters c ... c + vectors * WIDTH of a pixel as words, `count` of them that exist, more than (vectors - 1) * WIDTH.
+INLINE void store_words(const struct int8_epilogue *e, int16_t *p, const vector *v, const int vectors, ptrdiff_t c,
+                        ptrdiff_t count) {
+    words low, high;
+    memcpy(&low, e->low_words + c, sizeof low);
+    memcpy(&high, e->high_words + c, sizeof high);
+    const integers first = nearest(v[0]), second = vectors > 1 ? nearest(v[1]) : first;
+    const words w = __builtin_elementwise_max(__builtin_elementwise_min(joined_words(first, second), high), low);
+    if (count == vectors * WIDTH)
+        memcpy(p + c, &w, (size_t)vectors * WIDTH * 2);
+    else
+        copy_few(p + c, &w, count * 2);
 }
 
 /// Stores filters c ... c + vectors * WIDTH of two pixels, `count` of them that exist, more than (vectors - 1) * WIDTH.

@@ -31,6 +31,14 @@ INLINE four_integers pack_octets(four_integers a, four_integers b) {
     return (four_integers)vqmovun_high_s16(vqmovun_s16((int16x8_t)a), (int16x8_t)b);
 }
 
+typedef int16_t words_of_block __attribute__((vector_size(16)));
+
+INLINE words_of_block joined_words(four_integers a, four_integers b) { return (words_of_block)pack_words(a, b); }
+INLINE four_integers interleaved_words(words_of_block a, words_of_block b, const int half) {
+    const int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
+    return (four_integers)(half == 0 ? vzip1q_s16(x, y) : vzip2q_s16(x, y));
+}
+
 INLINE void store_saturated(uint8_t *p, uint8_t *q, four_integers p0, four_integers p1, four_integers q0, four_integers q1,
                             const int vectors, const uint8_t *low, const uint8_t *high) {
     const uint8x16_t both = (uint8x16_t)pack_octets(pack_words(p0, p1), pack_words(q0, q1));

@@ -56,6 +56,25 @@ INLINE void store_saturated(uint8_t *p, uint8_t *q, four_integers p0, four_integ
     }
 }
 
+typedef int16_t eight_words __attribute__((vector_size(16)));
+
+INLINE eight_words joined_words(four_integers a, four_integers b) {
+    eight_words w;
+    for (int i = 0; i < 8; i++) {
+        const int32_t x = i < 4 ? a[i] : b[i - 4];
+        w[i] = (int16_t)(x < -32768 ? -32768 : x > 32767 ? 32767 : x);
+    }
+    return w;
+}
+
+INLINE four_integers pack_words(four_integers a, four_integers b) { return (four_integers)joined_words(a, b); }
+
+INLINE four_integers interleaved_words(eight_words a, eight_words b, const int half) {
+    eight_words w;
+    for (int i = 0; i < 8; i++) w[i] = (i % 2 == 0 ? a : b)[half * 4 + i / 2];
+    return (four_integers)w;
+}
+
 #define WINOGRAD_TILES 2
 INLINE four_integers word_pair(const int16_t *p) {
     int32_t v;

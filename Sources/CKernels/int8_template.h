@@ -5,11 +5,15 @@
 // - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters;
 // - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low` and at most `high`;
 //   if it has HAS_FOURS, `store_saturated_four`: one vector for each of four pixels;
-// - WINOGRAD_TILES, `word_pair` and `pairs_added`: sums of pairs of products of int16;
-// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_words`, `pack_octets`;
+// - `joined_words`: two vectors of integers as words, in their order, those beyond 16 bits the outermost ones; `interleaved_words`:
+//   words of the first or second half of each 128-bit lane of two vectors in turn; `pack_words`: vectors of such halves as words;
+// - WINOGRAD_TILES; `word_pair` and `pairs_added`: sums of pairs of products of int16;
+// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_octets`;
+// - if it has narrower vectors too, NARROW_WORDS and `depthwise_narrow_words`, for few channels;
 // - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.
 #include "int8_convolution.h"
 #include "int8_depthwise.h"
+#include "int8_depthwise_words.h"
 #include "int8_elementwise.h"
 #include "int8_winograd.h"
 #include "int8_winograd_filters.h"
@@ -40,6 +44,11 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .name = KERNELS_NAME,
     .width = WIDTH,
     .tile_pixels = TILE_PIXELS,
+#ifdef NARROW_WORDS
+    .narrow_words = NARROW_WORDS,
+#else
+    .narrow_words = WIDTH,
+#endif
 #ifdef DEPTHWISE_FORM
     .depthwise_form = DEPTHWISE_FORM,
 #endif
@@ -53,6 +62,7 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .winograd = winograd,
     .winograd_filters = winograd_filters,
     .depthwise = depthwise,
+    .depthwise_words = depthwise_words,
     .max_pool = max_pool,
     .average_pool = average_pool,
     .requantize = requantize,

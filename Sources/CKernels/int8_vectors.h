@@ -10,6 +10,15 @@
 #define HAS_LEAST
 #include "exact_vector.h"
 
+typedef int16_t words __attribute__((vector_size(WIDTH * 4)));
+
+/// Keeps a vector where it is, which the compiler would rather load again wherever it is used.
+#ifdef __aarch64__
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+w"(v))
+#else
+#define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
+#endif
+
 /// Stores `count` floats, 1 <= count <= WIDTH.
 INLINE void store_part(float *p, vector v, ptrdiff_t count) {
 #ifdef HAS_MASKS
@@ -21,6 +30,27 @@ INLINE void store_part(float *p, vector v, ptrdiff_t count) {
         for (ptrdiff_t i = 0; i < count; i++) p[i] = v[i];
     }
 #endif
+}
+
+/// 1 ... 64 bytes.
+INLINE void copy_few(void *target, const void *source, ptrdiff_t count) {
+    char *t = target;
+    const char *s = source;
+    if (count >= 32) {
+        memcpy(t, s, 32);
+        memcpy(t + count - 32, s + count - 32, 32);
+    } else if (count >= 16) {
+        memcpy(t, s, 16);
+        memcpy(t + count - 16, s + count - 16, 16);
+    } else if (count >= 8) {
+        memcpy(t, s, 8);
+        memcpy(t + count - 8, s + count - 8, 8);
+    } else if (count >= 4) {
+        memcpy(t, s, 4);
+        memcpy(t + count - 4, s + count - 4, 4);
+    } else {
+        for (ptrdiff_t i = 0; i < count; i++) t[i] = s[i];
+    }
 }
 
 /// WIDTH bytes as float.

@@ -6,7 +6,6 @@
 #pragma once
 #include "int8_epilogue.h"
 
-typedef int16_t words __attribute__((vector_size(WIDTH * 4)));
 typedef uint8_t word_bytes __attribute__((vector_size(WIDTH * 2)));
 
 enum { winograd_words = 2 * WIDTH };

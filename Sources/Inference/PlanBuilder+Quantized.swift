@@ -18,13 +18,17 @@ extension PlanBuilder {
         return (parameters.scales[0], Float(parameters.zeroPoints[0]))
     }
 
-    /// A value of uint8 with one scale for all or one per channel (axis 1), as `count` entries each.
-    private func perChannel(_ id: ValueID, _ count: Int) -> (scales: [Float], zeros: [Float])? {
-        guard graph[id].type == .uint8, let parameters = graph[id].quantization else { return nil }
+    /// A value of this type with one scale for all or one per channel (axis 1), as `count` entries each.
+    private func perChannel(
+        _ id: ValueID, _ count: Int, _ type: ElementType = .uint8
+    ) -> (scales: [Float], zeros: [Float])? {
+        guard graph[id].type == type, let parameters = graph[id].quantization else { return nil }
         let zeros = parameters.zeroPoints.map(Float.init)
         if parameters.scales.count == count && parameters.axis == 1 { return (parameters.scales, zeros) }
-        guard let same = uniform(id) else { return nil }
-        return ([Float](repeating: same.scale, count: count), [Float](repeating: same.zero, count: count))
+        guard let scale = parameters.scales.first, let zero = zeros.first, Set(parameters.scales).count == 1,
+            Set(zeros).count == 1
+        else { return nil }
+        return ([Float](repeating: scale, count: count), [Float](repeating: zero, count: count))
     }
 
     private mutating func addConstant(_ values: [Float]) -> Place {
@@ -34,9 +38,12 @@ extension PlanBuilder {
     // MARK: Convolution
 
     mutating func lowerQuantizedConvolution(_ node: Node, _ convolution: Convolution) -> Bool {
-        guard let x = input(node, 0), let weightID = input(node, 1), let weight = constant(weightID),
-            let y = node.outputs[0], graph[x].shape.rank > 2,
-            let source = perChannel(x, graph[x].shape[1]), weight.type == .int8,
+        guard let x = input(node, 0), let y = node.outputs[0] else { return false }
+        // Made here; layers of files with 16 bits round in another way.
+        let takesWords = node.kernel != nil && graph[x].type == .int16
+        let makesWords = node.kernel != nil && graph[y].type == .int16
+        guard let weightID = input(node, 1), let weight = constant(weightID), graph[x].shape.rank > 2,
+            let source = perChannel(x, graph[x].shape[1], takesWords ? .int16 : .uint8),
             let steps = graph[weightID].quantization,
             let weightZero = steps.zeroPoints.first, steps.zeroPoints.allSatisfy({ $0 == weightZero }),
             convolution.kernel.count <= 2, graph[y].shape.count > 0,
@@ -51,17 +58,22 @@ extension PlanBuilder {
             // Channels that are added up have one scale; weights may have been multiplied by scales before they were rounded.
             isDepthwise || Set(source.scales).count == 1
         else { return false }
+        let hasWords = takesWords || makesWords
+        if hasWords && !suitsWords(node, convolution, weight, isDepthwise: isDepthwise) { return false }
+        guard weight.type == (takesWords || (hasWords && isDepthwise) ? .int16 : .int8) else { return false }
         guard let bias = realBias(input(node, 2), count: filters) else { return false }
         let residual = input(node, 3)
         let added = residual.map { perChannel($0, filters) }
         if case .some(nil) = added { return false }
-        if !isFloat(y) && perChannel(y, filters) == nil { return false }
-        let outgoing = perChannel(y, filters)
+        let outgoing = perChannel(y, filters, makesWords ? .int16 : .uint8)
+        if !isFloat(y) && outgoing == nil { return false }
 
         let scales = (0..<filters).map {
             source.scales[isDepthwise ? $0 : 0] * steps.scales[steps.scales.count == 1 ? 0 : $0]
         }
-        let largestSum = Float(255 * (128 + abs(Int(weightZero))) * taps * (isDepthwise ? 1 : channels))
+        let largestSum =
+            weight.type == .int16
+            ? Float(Int32.max) : Float(255 * (128 + abs(Int(weightZero))) * taps * (isDepthwise ? 1 : channels))
         let activation = float_epilogue(convolution.activation)
         var starts: [Int32]?
         if outgoing != nil && activation.activation == float_clamp {
@@ -75,10 +87,17 @@ extension PlanBuilder {
         } else {
             epilogue = QuantizedEpilogue(
                 scales: scales, bias: bias, largestSum: largestSum, activation: activation, output: outgoing,
-                residual: added.flatMap { $0 }, isResidualAfterActivation: convolution.residual == .afterActivation)
+                makesWords: makesWords, residual: added.flatMap { $0 },
+                isResidualAfterActivation: convolution.residual == .afterActivation)
         }
+        if (makesWords || (hasWords && isDepthwise)) && !epilogue.isBounded { return false }
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd && weightZero == 0
-        let form: QuantizedLayer.Form = isDepthwise ? .depthwise : isWinograd ? .winograd : .dense
+        let form: QuantizedLayer.Form =
+            switch (isDepthwise, hasWords) {
+            case (true, true): .depthwiseWords
+            case (true, false): .depthwise
+            case (false, _): takesWords ? .denseWords : isWinograd ? .winograd : .dense
+            }
         var layer = QuantizedLayer(
             kernels: form == .dense ? suitingKernels(weight, taps: taps) : int8Kernels, form: form,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
@@ -87,12 +106,34 @@ extension PlanBuilder {
         layer.job.window = float_window(
             graph[x].shape, graph[y].shape, layer.source, layer.target, kernel: convolution.kernel,
             strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
-        layer.job.channels = channels
+        layer.job.channels = channels * graph[x].type.sizeBytes
+        layer.job.window.input_pitch *= graph[x].type.sizeBytes
+        layer.job.takes_words = takesWords ? 1 : 0
         layer.job.filters = filters
         layer.job.weight_zero = weightZero
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
-        emit(node.name, layer, weight, taps: taps, source.zeros.map { UInt8(clamping: Int($0)) }, bias: starts)
+        emit(node.name, layer, weight, taps: taps, source.zeros.map { Int16(clamping: Int($0)) }, bias: starts)
         return true
+    }
+
+    /// Whether there is a kernel for a layer of which the input or the output is int16.
+    private func suitsWords(
+        _ node: Node, _ convolution: Convolution, _ weight: Tensor, isDepthwise: Bool
+    ) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], node.kernel?.winograd != true,
+            let zeros = input(node, 1).flatMap({ graph[$0].quantization })?.zeroPoints, zeros.allSatisfy({ $0 == 0 })
+        else { return false }
+        if weight.type == .int16 {
+            let filters = weight.shape[0]
+            let holds = answer {
+                int8_word_sums_hold(weight.elements(as: Int16.self).baseAddress, filters, weight.count / filters) != 0
+            }
+            guard holds, graph[x].quantization?.zeroPoints.allSatisfy({ (0...4095).contains($0) }) ?? false else {
+                return false
+            }
+        }
+        if isDepthwise { return convolution.suitsDepthwiseWords && !isFloat(y) }
+        return graph[y].type != .int16 || convolution.writesWords
     }
 
     /// Per filter, the bias in steps of the sums, if a layer is written in integers alone: with an int32 bias of the scales that
@@ -353,6 +394,7 @@ extension PlanBuilder {
 }
 
 extension Memory {
+    func words(_ place: Place) -> UnsafeMutablePointer<Int16> { pointer(place).assumingMemoryBound(to: Int16.self) }
     func bytes(_ place: Place) -> UnsafeMutablePointer<UInt8> { pointer(place).assumingMemoryBound(to: UInt8.self) }
 }
 

@@ -10,8 +10,10 @@ struct QuantizedEpilogue {
     private(set) var bias: [Float]
     private(set) var inverseScale: [Float]?
     private(set) var zero: [Float]?
-    private(set) var high: [UInt8]?
-    private(set) var low: [UInt8]?
+    /// Of stored numbers, which are bytes or words; nil for floats.
+    private(set) var high: [Int16]?
+    private(set) var low: [Int16]?
+    private(set) var makesWords = false
     private(set) var residualScale: [Float]?
     private(set) var residualZero: [Float]?
     let activation: float_epilogue
@@ -38,9 +40,9 @@ struct QuantizedEpilogue {
         activation = bounds
         isResidualAfterActivation = false
         isBounded = multiplier.allSatisfy { largestSum * abs($0) + 512 < 0x1p30 }
-        func bytes(_ real: Float) -> [UInt8] {
+        func bytes(_ real: Float) -> [Int16] {
             zip(output.scales, output.zeros).map { scale, zero in
-                UInt8(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
+                Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
             }
         }
         (high, low) = (bytes(bounds.high), bytes(bounds.low))
@@ -51,11 +53,12 @@ struct QuantizedEpilogue {
     ///   - bias: in real units, per filter.
     ///   - largestSum: what no sum exceeds in size.
     ///   - output: scale and zero point per filter; nil for float output.
+    ///   - makesWords: whether the output is int16 and not uint8.
     ///   - residual: scale and zero point per filter of what is added.
     init(
         scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue,
-        output: (scales: [Float], zeros: [Float])?, residual: (scales: [Float], zeros: [Float])?,
-        isResidualAfterActivation: Bool
+        output: (scales: [Float], zeros: [Float])?, makesWords: Bool = false,
+        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool
     ) {
         multiplier = scales
         self.bias = bias
@@ -71,22 +74,24 @@ struct QuantizedEpilogue {
             let real = max(largestSum * abs(scales[filter]) + abs(bias[filter]), bounds) + added
             return real * abs(inverse[filter]) + 512 < 0x1p30
         }
-        high = scales.map { _ in 255 }
-        low = scales.map { _ in 0 }
+        self.makesWords = makesWords
+        let range: ClosedRange<Float> = makesWords ? -32768...32767 : 0...255
+        high = scales.map { _ in Int16(range.upperBound) }
+        low = scales.map { _ in Int16(range.lowerBound) }
         guard activation.activation == float_clamp, residual == nil || !isResidualAfterActivation else {
             inverseScale = inverse
             zero = output.zeros
             return
         }
-        func byte(_ real: Float, _ filter: Int) -> UInt8 {
+        func stored(_ real: Float, _ filter: Int) -> Int16 {
             let steps = (real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven)
-            return UInt8(min(max(steps, 0), 255))
+            return Int16(min(max(steps, range.lowerBound), range.upperBound))
         }
         for filter in scales.indices {
             multiplier[filter] *= inverse[filter]
             self.bias[filter] = bias[filter] * inverse[filter] + output.zeros[filter]
-            high?[filter] = byte(activation.high, filter)
-            low?[filter] = byte(activation.low, filter)
+            high?[filter] = stored(activation.high, filter)
+            low?[filter] = stored(activation.low, filter)
             guard let residual else { continue }
             let scale = residual.scales[filter] * inverse[filter]
             residualScale?[filter] = scale
@@ -108,14 +113,20 @@ struct EpiloguePlaces: Sendable {
     private let activation: Shared<float_epilogue>
     private let isResidualAfterActivation: Bool
     private let isBounded: Bool
+    private let makesWords: Bool
 
     init(_ epilogue: QuantizedEpilogue, _ builder: inout PlanBuilder) {
         multiplier = builder.addPadded(epilogue.multiplier)
         bias = builder.addPadded(epilogue.bias)
         inverseScale = epilogue.inverseScale.map { builder.addPadded($0) }
         zero = epilogue.zero.map { builder.addPadded($0) }
-        high = epilogue.high.map { builder.addPadded($0) }
-        low = epilogue.low.map { builder.addPadded($0) }
+        makesWords = epilogue.makesWords
+        func added(_ bounds: [Int16]?) -> Place? {
+            bounds.map {
+                epilogue.makesWords ? builder.addPadded($0) : builder.addPadded($0.map { UInt8(clamping: $0) })
+            }
+        }
+        (high, low) = (added(epilogue.high), added(epilogue.low))
         residualScale = epilogue.residualScale.map { builder.addPadded($0) }
         residualZero = epilogue.residualZero.map { builder.addPadded($0) }
         activation = Shared(epilogue.activation)
@@ -129,13 +140,18 @@ struct EpiloguePlaces: Sendable {
 
     func bound(in memory: Memory) -> int8_epilogue {
         func floats(_ place: Place?) -> UnsafePointer<Float>? { place.map { UnsafePointer(memory.floats($0)) } }
-        func bytes(_ place: Place?) -> UnsafePointer<UInt8>? { place.map { UnsafePointer(memory.bytes($0)) } }
+        func bytes(_ place: Place?) -> UnsafePointer<UInt8>? {
+            makesWords ? nil : place.map { UnsafePointer(memory.bytes($0)) }
+        }
+        func words(_ place: Place?) -> UnsafePointer<Int16>? {
+            makesWords ? place.map { UnsafePointer(memory.words($0)) } : nil
+        }
         return int8_epilogue(
             multiplier: floats(multiplier), bias: floats(bias), activation: activation.value,
             inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high),
             residual_scale: floats(residualScale), residual_zero: floats(residualZero),
             residual_after_activation: isResidualAfterActivation ? 1 : 0,
-            is_bounded: isBounded ? 1 : 0)
+            is_bounded: isBounded ? 1 : 0, low_words: words(low), high_words: words(high))
     }
 }
 

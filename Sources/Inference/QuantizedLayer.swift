@@ -5,7 +5,13 @@ import Tensors
 
 /// A quantized convolution, before its weights are packed.
 struct QuantizedLayer: Sendable {
-    enum Form { case dense, depthwise, winograd }
+    enum Form {
+        case dense, depthwise, winograd
+        /// Of int16 weights, for int16 inputs, and, depthwise, int16 outputs too.
+        case denseWords, depthwiseWords
+
+        var takesWordWeights: Bool { self == .denseWords || self == .depthwiseWords }
+    }
 
     let kernels: Int8Kernels
     let form: Form
@@ -39,18 +45,29 @@ struct QuantizedLayer: Sendable {
     fileprivate func packedByteCount(taps: Int) -> Int {
         let (channels, filters, table) = (job.channels, job.filters, kernels.table)
         return switch form {
-        case .dense: int8_packed_bytes(table, filters, taps * channels)
+        case .dense, .denseWords: int8_packed_bytes(table, filters, taps * channels)
+        case .depthwiseWords: int8_packed_depthwise_words_bytes(table, filters)
         case .depthwise: int8_packed_depthwise_bytes(table, channels, taps)
         case .winograd: int8_winograd_bytes(table, filters, channels)
         }
     }
 
     fileprivate func pack(
-        _ weight: UnsafePointer<Int8>?, _ zeroPoints: [UInt8], _ bias: [Int32]?, taps: Int,
-        to target: UnsafeMutableRawPointer
+        _ weight: Tensor, _ zeros: [Int16], _ bias: [Int32]?, taps: Int, to target: UnsafeMutableRawPointer
     ) {
         let (channels, filters, table) = (job.channels, job.filters, kernels.table)
+        if form.takesWordWeights {
+            let words = weight.elements(as: Int16.self).baseAddress
+            if form == .depthwiseWords {
+                int8_pack_depthwise_words(table, words, zeros, filters, target)
+            } else {
+                int8_pack_words(table, words, zeros, filters, zeros.count, taps, target)
+            }
+            return
+        }
+        let (weight, zeroPoints) = (weight.elements(as: Int8.self).baseAddress, zeros.map { UInt8(clamping: $0) })
         switch form {
+        case .denseWords, .depthwiseWords: break
         case .dense: int8_pack_weights(table, weight, zeroPoints, bias, filters, channels, taps, target)
         case .depthwise: int8_pack_depthwise(table, weight, job.weight_zero, zeroPoints, bias, channels, taps, target)
         case .winograd: int8_pack_winograd(table, weight, zeroPoints, filters, channels, target)
@@ -69,17 +86,19 @@ struct QuantizedLayer: Sendable {
 
 extension PlanBuilder {
     /// - Parameters:
-    ///   - weight: int8 [K, C, taps...], or [C, 1, taps...] of a depthwise layer.
+    ///   - weight: int8, int16 where the form takes that, [K, C, taps...], or [C, 1, taps...] of a depthwise layer.
     ///   - zeroPoints: of the input, per channel.
     ///   - bias: per filter, what is part of the sums; nil if the epilogue has it all. Winograd's form takes none.
     mutating func emit(
-        _ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, _ zeroPoints: [UInt8],
+        _ name: String, _ layer: QuantizedLayer, _ weight: Tensor, taps: Int, _ zeroPoints: [Int16],
         bias: [Int32]? = nil
     ) {
         let packed = addConstant(byteCount: layer.packedByteCount(taps: taps)) {
-            layer.pack(weight.elements(as: Int8.self).baseAddress, zeroPoints, bias, taps: taps, to: $0)
+            layer.pack(weight, zeroPoints, bias, taps: taps, to: $0)
         }
-        let outside = addPadded((0..<max(layer.job.window.kernel_width, 1)).flatMap { _ in zeroPoints })
+        let row = (0..<max(layer.job.window.kernel_width, 1)).flatMap { _ in zeroPoints }
+        let outside =
+            layer.job.takes_words != 0 ? addPadded(row) : addPadded(row.map { UInt8(clamping: $0) })
         let share = layer.scratchByteCount(taps: taps)
         let scratch = Place(root: addRoot(byteCount: share * threads), layout: .rowMajor)
         let window = layer.job.window
@@ -130,7 +149,10 @@ private struct BoundLayer: @unchecked Sendable {
                 case .winograd:
                     let tiles = Team.share(window.winogradTiles, part, parts)
                     table.winograd(job, x, r, y, scratch, tiles.lowerBound, tiles.upperBound)
-                case .dense:
+                case .depthwiseWords:
+                    let rows = Team.share(window.output_height, part, parts)
+                    table.depthwise_words(job, x, y, rows.lowerBound, rows.upperBound)
+                case .dense, .denseWords:
                     let split = split(part, parts)
                     table.convolution(
                         job, x, r, y, scratch, split.pixels.lowerBound, split.pixels.upperBound,
@@ -153,6 +175,20 @@ private struct BoundLayer: @unchecked Sendable {
 }
 
 extension Convolution {
+    /// What the kernels of one filter per channel ask of a window where inputs or outputs are int16.
+    package var suitsDepthwiseWords: Bool {
+        kernel == [3, 3] && dilations == [1, 1] && (1...2).contains(strides[1]) && writesWords
+    }
+
+    /// Whether what follows the sums has a form for int16 outputs.
+    package var writesWords: Bool {
+        guard residual == nil else { return false }
+        return switch float_epilogue(activation).activation {
+        case float_clamp, float_silu: true
+        default: false
+        }
+    }
+
     /// What Winograd's F(4x4, 3x3) computes.
     var suitsWinograd: Bool {
         kernel == [3, 3] && strides == [1, 1] && dilations == [1, 1] && groups == 1

@@ -21,6 +21,10 @@ struct ActivationScales {
     /// The least range of a channel, in units of the largest range of the value's channels.
     private static let smallestRange: Float = 1e-3
 
+    /// The largest stored number of a channel's range: of int16 an eighth of what it can hold, so that numbers which the examples
+    /// did not show are not cut off.
+    private static let (mostOfBytes, mostOfWords): (Float, Float) = (255, 4095)
+
     /// With the parameters found so far.
     private var graph: Graph
     private let plan: QuantizationPlan
@@ -52,21 +56,22 @@ struct ActivationScales {
 
     private func chosen(_ id: ValueID, _ ranges: ChannelRanges) -> QuantizationParameters {
         let channels = graph[id].shape.rank > 1 ? graph[id].shape[1] : 1
+        let most = plan.words.contains(id) ? Self.mostOfWords : Self.mostOfBytes
         let bounds = ranges[id]
         let low = (0..<channels).map { min(bounds?.low[$0] ?? 0, 0) }
         let high = (0..<channels).map { max(bounds?.high[$0] ?? 0, 0) }
         let extents = zip(low, high).map { $1 - $0 }
         let floor = max((extents.max() ?? 0) * ActivationScales.smallestRange, 1e-6)
         let r = extents.map { $0.isFinite ? max($0, floor) : floor }
-        var scales = r.map { $0 / 255 }
+        var scales = r.map { $0 / most }
         if let shares = shares(id), let largest = shares.max(), largest > 0 {
             let m = shares.map { max($0, largest * ActivationScales.smallestShare) }
             let j = zip(r, m).map { ($0 / $1).squareRoot() }
             let factor = zip(r, j).map { $0 / $1 }.max() ?? 1
-            scales = j.map { $0 * factor / 255 }
+            scales = j.map { $0 * factor / most }
         }
-        // Stretched by f = 255 s / r, so that zero is where it was among the 255 steps.
-        let zeros = (0..<channels).map { Int32(min(max((-low[$0] * 255 / r[$0]).rounded(), 0), 255)) }
+        // Stretched by f = most s / r, so that zero is where it was among the steps.
+        let zeros = (0..<channels).map { Int32(min(max((-low[$0] * most / r[$0]).rounded(), 0), most)) }
         return QuantizationParameters(scales: scales.map(\.roundedUpToHalf), zeroPoints: zeros, axis: 1).compact
     }
 

@@ -11,7 +11,8 @@ import Tensors
 /// - Weights: int8, a scale per output channel, rounded such that each layer's results change least on what the layers
 ///   before it give (`LayerwiseRounding`) and that no int16 lane of a kernel can overflow (`WeightRounding`), so that
 ///   results are the same on every instruction set.
-/// - Values that the network cannot do with in 8 bits stay in float, within a budget of time (`SensitivityAnalysis`).
+/// - Values that the network cannot do with in 8 bits are stored in 16, or stay in float where no kernel takes 16 bits, within a
+///   budget of time (`SensitivityAnalysis`).
 /// - What ends the network (layers whose result goes to outputs through float operators alone) writes float32.
 /// - Fully connected and recurrent layers: one scale per value, weights with a scale per row (`DenseQuantizer`).
 /// - Operators that have no integer form stay in float32, with conversions at their borders.
@@ -94,7 +95,10 @@ package struct PostTrainingQuantizer {
                 }
                 chosen = analysis.choose(entries, maximumSlowdown: settings.maximumSlowdown)
                 if !chosen.isEmpty {
-                    plan = QuantizationPlan(fused, images: images, wide: analysis.closure(chosen.map(\.value)))
+                    plan = QuantizationPlan(
+                        fused, images: images, wide: analysis.closure(chosen.filter { !$0.inWords }.map(\.value)),
+                        words: Set(chosen.filter(\.inWords).map(\.value)))
+                    chosen.removeAll { $0.inWords && !plan.words.contains($0.value) }
                     scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
                 }
             }
@@ -178,7 +182,7 @@ package struct PostTrainingQuantizer {
             let name = producers[entry.value].map { fused.nodes[$0].name } ?? fused[entry.value].name
             let decibels = (entry.decibels * 10).rounded() / 10
             return QuantizationReport.Layer(
-                name: name, activationBits: 32,
+                name: name, activationBits: entry.inWords ? 16 : 32,
                 reason: "in 8 bits it would leave \(decibels) dB of the network's results")
         }
         for node in graph.nodes where node.operation.hasWeights {

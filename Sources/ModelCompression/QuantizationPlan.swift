@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Inference
 import ModelGraph
 import Tensors
 
@@ -15,16 +16,21 @@ extension Operator {
     var isSplit: Bool { if case .split = self { true } else { false } }
 }
 
-/// Which nodes of a fused float graph compute on integers, and which values are stored as uint8.
+/// Which nodes of a fused float graph compute on integers, and which values are stored as uint8 or int16.
 struct QuantizationPlan {
     /// Indices of nodes with weights that become int8.
     private(set) var layers: Set<Int> = []
     /// Indices of nodes that compute on uint8 without weights: pools, concatenation, nearest resize, addition.
     private(set) var carriers: Set<Int> = []
-    /// Values that are stored as uint8, or also as uint8 for those that read them so.
+    /// Values that are stored as integers, or also as integers for those that read them so.
     private(set) var quantized: Set<ValueID> = []
-    /// Values that are not stored as uint8 because that costs too much accuracy.
+    /// Of those, the ones that 8 bits are too few for.
+    private(set) var words: Set<ValueID> = []
+    /// Values that are not stored as integers because that costs too much accuracy.
     let wide: Set<ValueID>
+
+    /// Of layers that add int16 channels up: with more, weights would be coarse for their sums to fit int32.
+    private static let mostStepsOfWords = 1152
 
     private let graph: Graph
     /// Inputs that take pixels, which are integers already.
@@ -33,7 +39,8 @@ struct QuantizationPlan {
     /// - Parameters:
     ///   - images: inputs of the graph that take pixels.
     ///   - wide: values that stay float; layers that read them compute in float.
-    init(_ graph: Graph, images: Set<ValueID> = [], wide: Set<ValueID> = []) {
+    ///   - words: values that are stored as int16 where there are kernels for it (`suitsWords`), else as uint8.
+    init(_ graph: Graph, images: Set<ValueID> = [], wide: Set<ValueID> = [], words: Set<ValueID> = []) {
         self.graph = graph
         self.images = images
         self.wide = wide
@@ -49,9 +56,44 @@ struct QuantizationPlan {
             quantized.formUnion([inputs[0], inputs.count > 3 ? inputs[3] : nil].compactMap { $0 })
         }
         for index in carriers { quantized.formUnion(graph.nodes[index].inputs.compactMap { $0 }) }
+        if !words.isEmpty {
+            let neighbours = Neighbours(graph)
+            self.words = words.filter { suitsWords($0, neighbours) }
+        }
     }
 
-    /// Whether the node's result is stored as uint8.
+    /// Who makes and who reads the values of a graph.
+    struct Neighbours {
+        let producers: [ValueID: Int]
+        let consumers: [ValueID: [Int]]
+
+        init(_ graph: Graph) { (producers, consumers) = (graph.producers, graph.consumers) }
+    }
+
+    /// Whether a value can be stored as int16: a layer makes it and layers alone read it, all of a form that has kernels.
+    func suitsWords(_ id: ValueID, _ neighbours: Neighbours) -> Bool {
+        guard quantized.contains(id), !graph.outputs.contains(id), let producer = neighbours.producers[id],
+            layers.contains(producer), suitsWords(producer, { $0.writesWords })
+        else { return false }
+        return (neighbours.consumers[id] ?? []).allSatisfy { consumer in
+            let inputs = graph.nodes[consumer].inputs
+            guard layers.contains(consumer), inputs[0] == id, inputs.filter({ $0 == id }).count == 1 else {
+                return false
+            }
+            return suitsWords(consumer) { $0.kernel.reduce(graph[id].shape[1], *) <= Self.mostStepsOfWords }
+        }
+    }
+
+    /// - Parameter suits: a layer that adds channels up.
+    private func suitsWords(_ layer: Int, _ suits: (Convolution) -> Bool) -> Bool {
+        let node = graph.nodes[layer]
+        guard case .convolution(let convolution) = node.operation, let x = node.inputs[0], let y = node.outputs[0],
+            !convolution.gainsFromWinograd(channels: graph[x].shape[1], output: graph[y].shape)
+        else { return false }
+        return node.isDepthwise ? convolution.suitsDepthwiseWords && storesIntegers(layer) : suits(convolution)
+    }
+
+    /// Whether the node's result is stored as integers.
     func storesIntegers(_ index: Int) -> Bool {
         (layers.contains(index) || carriers.contains(index))
             && graph.nodes[index].outputs.contains { $0.map(quantized.contains) ?? false }

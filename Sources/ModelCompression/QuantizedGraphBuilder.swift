@@ -18,6 +18,10 @@ struct QuantizedGraphBuilder {
         var isDepthwise: Bool
     }
 
+    /// Of magnitudes of the weights of a filter: times 32768 + 4095, that of inputs, it stays within int32 with some to spare for
+    /// rounding (`int8_word_sums_hold`).
+    private static let largestSumOfWordWeights: Float = 57000
+
     private let source: Graph
     private let plan: QuantizationPlan
     private let parameters: [ValueID: QuantizationParameters]
@@ -66,16 +70,23 @@ struct QuantizedGraphBuilder {
         let isDepthwise = convolution.groups > 1
         let isWinograd = convolution.gainsFromWinograd(channels: source[input].shape[1], output: source[output].shape)
         let stored = integer(input)
-        let weights = addWeights(weight, isDepthwise: isDepthwise, input: graph[stored].quantization)
+        let takesWords = plan.words.contains(input)
+        let hasWords = takesWords || plan.words.contains(output)
+        let hasWordWeights = takesWords || (hasWords && isDepthwise)
+        let weights =
+            hasWordWeights
+            ? addWordWeights(weight, isDepthwise: isDepthwise, input: graph[stored].quantization)
+            : addWeights(weight, isDepthwise: isDepthwise, input: graph[stored].quantization)
         var inputs: [ValueID?] = [isDepthwise ? stored : withoutScales(stored), weights]
         inputs.append(node.inputs.count > 2 ? node.inputs[2].flatMap { source.constants[$0] }.map { addBias($0) } : nil)
         if convolution.residual != nil, let residual = node.inputs[3] { inputs.append(integer(residual)) }
         let result = plan.storesIntegers(index) ? addInteger(output) : addFloat(output)
-        layers[layers.count - 1].node = graph.nodes.count
+        if !hasWordWeights { layers[layers.count - 1].node = graph.nodes.count }
         graph.nodes.append(
             Node(
                 node.name, node.operation, inputs: inputs, outputs: [result],
-                kernel: isDepthwise ? nil : KernelHint(laneProducts: 2, winograd: isWinograd)))
+                kernel: isDepthwise && !hasWords
+                    ? nil : KernelHint(laneProducts: hasWordWeights ? 0 : 2, winograd: isWinograd && !hasWords)))
     }
 
     /// The same stored numbers with scale 1 in place of scales per channel.
@@ -117,7 +128,7 @@ struct QuantizedGraphBuilder {
 
     private mutating func addInteger(_ id: ValueID) -> ValueID {
         var value = source[id]
-        value.type = .uint8
+        value.type = plan.words.contains(id) ? .int16 : .uint8
         value.quantization = parameters[id]
         if source.outputs.contains(id) || source.inputs.contains(id) { value.name += "_quantized" }
         let copy = graph.addValue(value)
@@ -125,7 +136,7 @@ struct QuantizedGraphBuilder {
         return copy
     }
 
-    /// The value as uint8, converted from float if it is there only so.
+    /// The value as integers, converted from float if it is there only so.
     private mutating func integer(_ id: ValueID) -> ValueID {
         if let known = integers[id] { return known }
         let from = float(id)
@@ -134,7 +145,7 @@ struct QuantizedGraphBuilder {
         return to
     }
 
-    /// The value as it was, converted from uint8 if it is there only so.
+    /// The value as it was, converted from integers if it is there only so.
     private mutating func float(_ id: ValueID) -> ValueID {
         if let known = floats[id] { return known }
         if let constant = source.constants[id] {
@@ -154,17 +165,44 @@ struct QuantizedGraphBuilder {
     private mutating func addWeights(
         _ tensor: Tensor, isDepthwise: Bool, input: QuantizationParameters?
     ) -> ValueID {
-        let shape = tensor.shape
-        let channels = shape[1]
+        let exact = exactWeights(tensor, isDepthwise: isDepthwise, input: input)
+        let rounded = WeightRounding.round(exact, tensor.shape, limitsLanes: !isDepthwise)
+        let id = graph.addConstant("", rounded.weights, quantization: rounded.parameters)
+        layers.append(Layer(node: 0, weights: id, exact: exact, isDepthwise: isDepthwise))
+        return id
+    }
+
+    /// Weights [K, C, kh, kw] of a layer over int16, as int16 with a scale per output channel: so fine that it does not matter how
+    /// they are rounded, and such that no sum leaves int32.
+    private mutating func addWordWeights(
+        _ tensor: Tensor, isDepthwise: Bool, input: QuantizationParameters?
+    ) -> ValueID {
+        var exact = exactWeights(tensor, isDepthwise: isDepthwise, input: input)
+        let length = exact.count / tensor.shape[0]
+        var scales: [Float] = []
+        for start in stride(from: 0, to: exact.count, by: length) {
+            let filter = exact[start..<(start + length)]
+            let scale = max(
+                filter.reduce(0) { max($0, abs($1)) } / 32767,
+                filter.reduce(0) { $0 + abs($1) } / Self.largestSumOfWordWeights, 1e-20)
+            scales.append(scale)
+            for index in filter.indices { exact[index] = (exact[index] / scale).rounded(.toNearestOrEven) }
+        }
+        let stored = Tensor(tensor.shape, exact.map { Int16(max(-32767, min(32767, $0))) })
+        return graph.addConstant(
+            "", stored,
+            quantization: QuantizationParameters(scales: scales, zeroPoints: scales.map { _ in 0 }, axis: 0))
+    }
+
+    /// Weights in steps of what they meet: multiplied by the scales of the channels where these are added up.
+    private func exactWeights(_ tensor: Tensor, isDepthwise: Bool, input: QuantizationParameters?) -> [Float] {
+        let (shape, channels) = (tensor.shape, tensor.shape[1])
         let taps = shape.count / max(shape[0] * channels, 1)
         var exact = tensor.array(of: Float.self)
         if !isDepthwise, let scales = input?.scales, input?.axis != nil {
             for index in exact.indices { exact[index] *= scales[index / taps % channels] }
         }
-        let rounded = WeightRounding.round(exact, shape, limitsLanes: !isDepthwise)
-        let id = graph.addConstant("", rounded.weights, quantization: rounded.parameters)
-        layers.append(Layer(node: 0, weights: id, exact: exact, isDepthwise: isDepthwise))
-        return id
+        return exact
     }
 
     /// Weights of a layer that computes in float, as int16 with a scale per output channel; nil if they are few.

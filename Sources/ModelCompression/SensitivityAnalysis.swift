@@ -21,14 +21,12 @@ struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider. Where all values together add more than a tolerable noise, in
     /// units of the power of the network's results, those count too that are less sensitive but many.
     private static let (leastDecibels, leastDecibelsOfMany, tolerableNoise) = (30.0, 45.0, 0.02)
-    /// Time of a layer in float, in units of its time in integers, with the conversions around it, on processors with AVX2.
-    private static let floatCost = 8.5
-    private static let depthwiseFloatCost = 3.5
-
     /// A value with its ratio at the head that suffers most, and what it would cost to keep it wide.
     struct Entry: Sendable {
         var value: ValueID
         var decibels: Double
+        /// Whether 16 bits are what it takes, or float.
+        var inWords = false
         /// Time of the network with this value wide over its time without.
         var slowdown: Double
 
@@ -40,6 +38,8 @@ struct SensitivityAnalysis {
     private let plan: QuantizationPlan
     private let parameters: [ValueID: QuantizationParameters]
     private let heads: [ValueID]
+    /// Values that can be stored in 16 bits; others that are kept wide stay float.
+    private let words: Set<ValueID>
 
     init(_ graph: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
         self.graph = graph
@@ -48,6 +48,8 @@ struct SensitivityAnalysis {
         let ends = plan.layers.filter { !plan.storesIntegers($0) }.sorted()
         let outputs = ends.compactMap { graph.nodes[$0].outputs[0] }
         heads = outputs.isEmpty ? graph.outputs : outputs
+        let neighbours = QuantizationPlan.Neighbours(graph)
+        words = plan.quantized.filter { plan.suitsWords($0, neighbours) }
     }
 
     /// All values that are rounded, the most sensitive first.
@@ -73,7 +75,8 @@ struct SensitivityAnalysis {
             }
             progress(index + 1, values.count)
             return Entry(
-                value: id, decibels: ratios.values.map(\.decibels).min() ?? 150, slowdown: slowdown([id]))
+                value: id, decibels: ratios.values.map(\.decibels).min() ?? 150, inWords: words.contains(id),
+                slowdown: slowdown([id]))
         }
         return entries.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
     }
@@ -81,7 +84,7 @@ struct SensitivityAnalysis {
     /// Values that are worth keeping wide and affordable together: those that take away the most noise, by dynamic programming
     /// over time in thousandths of what there is, then others for which there is time left.
     ///
-    /// - Parameter maximumSlowdown: of the network, by its products.
+    /// - Parameter maximumSlowdown: of the network, by what its layers take.
     func choose(_ entries: [Entry], maximumSlowdown: Double) -> [Entry] {
         let budget = 1000
         let isTolerable = entries.reduce(0) { $0 + $1.noise } <= Self.tolerableNoise
@@ -135,19 +138,42 @@ struct SensitivityAnalysis {
     }
 
     private func slowdown(_ values: [ValueID]) -> Double {
-        let wide = closure(values)
-        var (before, more) = (0.0, 0.0)
+        let wide = closure(values.filter { !words.contains($0) })
+        let kept = Set(values).subtracting(wide)
+        var (before, after) = (0.0, 0.0)
         for (index, node) in graph.nodes.enumerated() where node.operation.hasWeights {
-            let products = Double(graph.products(of: node))
-            let cost = node.isDepthwise ? Self.depthwiseFloatCost : Self.floatCost
-            guard plan.layers.contains(index) else {
-                before += products * cost
-                continue
-            }
-            before += products
-            if node.inputs.contains(where: { $0.map(wide.contains) ?? false }) { more += products * (cost - 1) }
+            let layer = LayerTime(node, graph)
+            let isInteger = plan.layers.contains(index)
+            before += isInteger ? layer.inBytes : layer.inFloat
+            let reads = node.inputs.compactMap { $0 }
+            after +=
+                !isInteger || !wide.isDisjoint(with: reads)
+                ? layer.inFloat : kept.isDisjoint(with: reads) ? layer.inBytes : layer.inWords
         }
-        return before > 0 ? 1 + more / before : 1
+        after += wide.reduce(0) { $0 + LayerTime.ofFloat * Double(graph[$1].shape.count) }
+        return before > 0 ? after / before : 1
+    }
+}
+
+/// How long a layer takes on a processor with AVX2, in units of a multiplication among many of a convolution of bytes, as the
+/// kernels were measured. What follows the sums takes as long as 16 steps of them.
+private struct LayerTime {
+    let inBytes: Double
+    /// With inputs of 16 bits.
+    let inWords: Double
+    let inFloat: Double
+
+    /// Of an element that is written as float and converted for those who read it as integer.
+    static let ofFloat = 40.0
+
+    init(_ node: Node, _ graph: Graph) {
+        let products = Double(graph.products(of: node))
+        if node.isDepthwise {
+            (inBytes, inWords, inFloat) = (3.5 * products, 5.25 * products, 12 * products)
+        } else {
+            let outputs = node.outputs[0].map { Double(graph[$0].shape.count) } ?? 0
+            (inBytes, inWords, inFloat) = (products + 16 * outputs, 1.5 * products + 16 * outputs, 8.5 * products)
+        }
     }
 }
 

@@ -158,7 +158,7 @@ package struct Node: Hashable, Sendable {
 /// and not by the machine that runs it, so that results are the same everywhere.
 package struct KernelHint: Hashable, Sendable, Encodable {
     /// How many products are summed in an int16 lane before they widen to int32: the weights are made so that the lane
-    /// cannot overflow.
+    /// cannot overflow. 0: none, inputs or outputs are int16, and so are the weights that meet int16 or stand alone for a channel.
     package var laneProducts: Int
     /// Whether a 3x3 convolution goes through Winograd's F(4x4, 3x3).
     package var winograd: Bool

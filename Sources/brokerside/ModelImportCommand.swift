@@ -46,7 +46,7 @@ struct ModelImportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How much slower the quantized network may become by layers that stay in float because they are sensitive; 1 keeps none.",
+            "How much slower the quantized network may become by values that are kept in 16 bits or in float because they are sensitive; 1 keeps none.",
             valueName: "ratio"))
     var maxSlowdown = 1.1
 

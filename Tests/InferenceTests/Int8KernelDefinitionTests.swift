@@ -151,7 +151,7 @@ struct Int8KernelDefinitionTests {
                 zero: form == .linear ? nil : floats(zero),
                 low: lows.base, high: form == .float ? nil : highs.base, residual_scale: floats(residualScale),
                 residual_zero: floats(residualZero), residual_after_activation: residualKind == .after ? 1 : 0,
-                is_bounded: 1)
+                is_bounded: 1, low_words: nil, high_words: nil)
         }
 
         private func activated(_ x: Float, _ e: float_epilogue) -> Float {

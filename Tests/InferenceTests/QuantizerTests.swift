@@ -72,7 +72,7 @@ struct QuantizerTests {
         let types = quantized.graph.nodes.filter { $0.operation.hasWeights }.map {
             $0.inputs[0].map { quantized.graph[$0].type }
         }
-        #expect(types.allSatisfy { $0 == .uint8 })
+        #expect(types.allSatisfy { $0 == .uint8 || $0 == .int16 })
     }
 
     @Test func everyLayerKeepsTheLaneLimit() throws {
@@ -80,7 +80,7 @@ struct QuantizerTests {
         var count = 0
         for node in quantized.graph.nodes {
             guard case .convolution(let convolution) = node.operation, convolution.groups == 1,
-                let weights = node.inputs[1].flatMap({ quantized.graph.constants[$0] })
+                let weights = node.inputs[1].flatMap({ quantized.graph.constants[$0] }), weights.type == .int8
             else { continue }
             let order = KernelOrder(weights.shape)
             let stored = weights.array(of: Int8.self)

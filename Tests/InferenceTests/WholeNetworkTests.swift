@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import ModelCompression
 import ModelGraph
 import Tensors
 import Testing
 
 @testable import Inference
+@testable import ModelCompression
 
 /// A quantized network gives the same bytes on every instruction set, with any number of threads, and in any batch.
 struct WholeNetworkTests {
@@ -60,6 +60,20 @@ struct WholeNetworkTests {
         return try PostTrainingQuantizer(Model(name: "test", graph: network())).quantize(calibration: calibration)
     }
 
+    /// With all values in 16 bits for which there are kernels, those between the first layers; weights are rounded to the nearest.
+    private static func rounded(words hasWords: Bool = true) throws -> Model {
+        var numbers = Numbers(seed: 4)
+        let fused = Fusion.fused(try network())
+        let all = QuantizationPlan(fused)
+        let plan = QuantizationPlan(fused, words: hasWords ? all.quantized : [])
+        var ranges = ChannelRanges()
+        let observer = try GraphRunner(fused, alsoReading: plan.quantized)
+        for _ in 0..<3 { ranges.include(try observer.run(["x": numbers.tensor([1, 3, 37, 41])])) }
+        let scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: [:])
+        var builder = QuantizedGraphBuilder(fused, plan: plan, parameters: scales.parameters)
+        return Model(name: "test", graph: try builder.build())
+    }
+
     private static func outputs(_ compiled: CompiledModel, _ inputs: [Tensor]) throws -> [[[Float]]] {
         let session = compiled.makeSession()
         let slots = session.inputBytes(0)
@@ -81,6 +95,37 @@ struct WholeNetworkTests {
     @Test func instructionSetsThreadsAndBatchesGiveTheSameBytes() throws {
         let model = try Self.quantized()
         #expect(model.graph.nodes.contains { $0.kernel?.winograd == true })
+        try expectTheSameBytes(model)
+    }
+
+    @Test func valuesOfSixteenBitsGiveTheSameBytesEverywhere() throws {
+        let model = try Self.rounded()
+        let layers = model.graph.nodes.filter { node in
+            (node.inputs + node.outputs).contains { id in
+                id.map { model.graph[$0].type == .int16 && model.graph.constants[$0] == nil } ?? false
+            }
+        }
+        #expect(layers.count >= 4)
+        #expect(layers.contains { $0.isDepthwise })
+        var builder = PlanBuilder(model.graph, images: [:], kernels: .best, int8Kernels: .best, threads: 1)
+        _ = try builder.build()
+        #expect(builder.unfoldable.isEmpty)
+        try expectTheSameBytes(model)
+    }
+
+    @Test func valuesOfSixteenBitsAreCloser() throws {
+        var numbers = Numbers(seed: 9)
+        let input = numbers.tensor([1, 3, 37, 41])
+        let expected = try Self.outputs(CompiledModel(Model(name: "test", graph: Self.network())), [input])[0]
+        func noise(_ model: Model) throws -> Float {
+            zip(try Self.outputs(CompiledModel(model), [input])[0].joined(), expected.joined())
+                .reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        }
+        let (words, bytes) = (try noise(Self.rounded()), try noise(Self.rounded(words: false)))
+        #expect(words < bytes)
+    }
+
+    private func expectTheSameBytes(_ model: Model) throws {
         var numbers = Numbers(seed: 8)
         let inputs = (0..<5).map { _ in numbers.tensor([1, 3, 37, 41]) }
         let single = try CompiledModel(model, batch: 1, kernels: .best, int8Kernels: .best)

@@ -48,7 +48,7 @@ static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
 }
 static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
     struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->low, n->high,
-                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0};
+                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0, NULL, NULL};
     if (kind < 2) e.zero = NULL;
     if (kind == 2 || kind == 3) {
         e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
@@ -145,6 +145,74 @@ static void compare_layer(enum form form, const struct int8_kernels *kernels, co
     free(zeros), free(outside), free(weight), free(bias), free(input), free(residual), free(y), free(expected);
 }
 
+/// Layers whose inputs or outputs are words.
+static void compare_words(const struct int8_kernels *kernels, const struct int8_kernels *scalar, int is_depthwise,
+                          ptrdiff_t channels, ptrdiff_t filters, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, int takes,
+                          int makes, int kind, int is_extreme) {
+    const ptrdiff_t taps = kernel * kernel, in = is_depthwise ? 1 : channels, element = takes ? 2 : 1;
+    struct int8_convolution task;
+    memset(&task, 0, sizeof task);
+    task.window = window(size, kernel, stride, 1, (channels + (ptrdiff_t)number(2) * 8) * element);
+    task.window.output_pitch = filters + (ptrdiff_t)number(3);
+    task.channels = channels * element, task.filters = filters, task.takes_words = takes;
+    if (task.window.output_height < 1) return;
+    const ptrdiff_t pixels = task.window.output_height * task.window.output_width;
+    int16_t *zeros = memory(channels * 2);
+    uint8_t *bytes_of_zeros = memory(channels), *outside = memory(kernel * channels * element + INT8_SLACK);
+    for (ptrdiff_t c = 0; c < channels; c++) bytes_of_zeros[c] = (uint8_t)(zeros[c] = (int16_t)number(takes ? 4096 : 256));
+    for (ptrdiff_t i = 0; i < kernel * channels; i++) {
+        if (takes)
+            memcpy(outside + 2 * i, &zeros[i % channels], 2);
+        else
+            outside[i] = bytes_of_zeros[i % channels];
+    }
+    task.outside = outside;
+    int8_t *weight = weights(filters, in, taps, kernels->unlimited != NULL, is_extreme);
+    // As large as the sums allow.
+    const ptrdiff_t most = 58000 / (taps * in) < 32767 ? 58000 / (taps * in) : 32767;
+    int16_t *wide = memory(filters * in * taps * 2);
+    for (ptrdiff_t i = 0; i < filters * in * taps; i++)
+        wide[i] = (int16_t)(is_extreme ? (number(2) ? most : -most) : (ptrdiff_t)number((unsigned)(2 * most + 1)) - most);
+    expect(int8_word_sums_hold(wide, filters, in * taps), kernels->name, "sums", channels, filters);
+    uint8_t *input = octets(size * (size + 1) * task.window.input_pitch, is_extreme);
+    struct numbers n = numbers(filters, taps * in, kind);
+    for (ptrdiff_t f = 0; f < filters; f++)
+        n.multiplier[f] *= (takes ? 0.01f : 1) * (takes || is_depthwise ? 60.0f / (float)most : 1) * (makes ? 50 : 1);
+    task.epilogue = epilogue(&n, kind);
+    task.epilogue.is_bounded = 1;
+    int16_t *low = memory(filters * 2), *high = memory(filters * 2);
+    for (ptrdiff_t f = 0; f < filters; f++) low[f] = (int16_t)(number(2) ? -32768 : 10), high[f] = (int16_t)number(32768);
+    if (makes) task.epilogue.high = NULL, task.epilogue.low_words = low, task.epilogue.high_words = high;
+    const ptrdiff_t bytes = pixels * task.window.output_pitch * (makes ? 2 : kind == 4 ? 4 : 1);
+    const struct int8_kernels *both[2] = {kernels, scalar};
+    uint8_t *y[2];
+    for (int i = 0; i < 2; i++) {
+        const struct int8_kernels *k = both[i];
+        void *packed, *scratch = memory(int8_patch_bytes(k, taps * task.channels));
+        y[i] = memory(bytes);
+        if (is_depthwise) {
+            packed = memory(int8_packed_depthwise_words_bytes(k, channels));
+            int8_pack_depthwise_words(k, wide, zeros, channels, packed);
+        } else {
+            packed = memory(int8_packed_bytes(k, filters, taps * task.channels));
+            if (takes)
+                int8_pack_words(k, wide, zeros, filters, channels, taps, packed);
+            else
+                int8_pack_weights(k, weight, bytes_of_zeros, NULL, filters, channels, taps, packed);
+        }
+        task.weights = packed;
+        if (is_depthwise)
+            k->depthwise_words(&task, input, y[i], 0, task.window.output_height);
+        else
+            k->convolution(&task, input, NULL, y[i], scratch, 0, pixels, 0, filters);
+        free(packed), free(scratch);
+    }
+    expect(memcmp(y[0], y[1], (size_t)bytes) == 0, kernels->name,
+           is_depthwise ? "depthwise convolution of words" : "convolution of words", channels, filters);
+    discard(&n);
+    free(zeros), free(bytes_of_zeros), free(outside), free(weight), free(wide), free(input), free(low), free(high), free(y[0]), free(y[1]);
+}
+
 static void compare_elementwise(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t count) {
     enum { rows = 3 };
     uint8_t *a = octets(rows * count, 0), *b = octets(rows * count, 0);
@@ -202,6 +270,15 @@ static void compare(const struct int8_kernels *kernels, const struct int8_kernel
                               (int)number(2));
                 if (kernel == 3)
                     compare_layer(winograd, kernels, scalar, channels, filters, size, 3, 1, 1, kind, (int)number(2));
+            }
+    for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 3)
+        for (int form = 0; form < 8; form++)
+            for (int kind = 0; kind < 5; kind += 2) {
+                const int takes = form & 1, makes = (form & 2) != 0, is_depthwise = (form & 4) != 0;
+                const ptrdiff_t size = 3 + (ptrdiff_t)number(9), stride = 1 + (ptrdiff_t)number(2);
+                if (kind == 4 && (makes || is_depthwise)) continue;
+                compare_words(kernels, scalar, is_depthwise, channels, is_depthwise ? channels : 1 + (ptrdiff_t)number(75), size,
+                              is_depthwise ? 3 : 1 + 2 * (ptrdiff_t)number(3), stride, takes, makes, kind, (int)number(2));
             }
     for (ptrdiff_t count = 1; count <= 100; count += 1 + count / 7) {
         compare_elementwise(kernels, scalar, count);

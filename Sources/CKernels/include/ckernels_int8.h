@@ -18,7 +18,8 @@
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
 ///   y = max(min(rint(fma(f, inverse_scale[c], zero[c])), high[c]), low[c])
-/// Floats (`high` null): the same up to the activation, y = f.
+/// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, without a residual, within the bounds of words.
+/// Floats (both null): the same up to the activation, y = f.
 /// Arrays have INT8_SLACK entries more than there are filters. `is_bounded` is set if no number that is rounded can reach
 /// 2^30; without it they are brought to at most 255 first, which takes longer.
 struct int8_epilogue {
@@ -28,20 +29,26 @@ struct int8_epilogue {
     const uint8_t *low, *high;
     const float *residual_scale, *residual_zero;
     int residual_after_activation, is_bounded;
+    const int16_t *low_words, *high_words;
 };
 
 /// Kernels may read that many elements past the ends of arrays, and bytes past the last channel of an image.
 enum { INT8_SLACK = 64 };
 
-/// A convolution, or with a window of one pixel a matrix product over rows. Pitches of the window are in elements.
+/// A convolution, or with a window of one pixel a matrix product over rows. The input is uint8, or int16 for layers that need
+/// more. Pitches of the window are in elements, that of the input in bytes.
 struct int8_convolution {
     struct float_window window;
-    ptrdiff_t channels, filters;
-    /// As `int8_pack_weights` or `int8_pack_depthwise` made them, for the same kernels.
+    /// Bytes of the channels of a pixel, which are twice the channels if they are words.
+    ptrdiff_t channels;
+    ptrdiff_t filters;
+    int takes_words;
+    /// As one of the functions below made them that pack, for the same kernels.
     const void *weights;
     /// What all weights are stored too large by, -128 to 127: sums are those of weights less this number.
     int weight_zero;
-    /// Zero points of the input, at least kernel_width * channels bytes ([kx][c]): what stands outside of the image.
+    /// Zero points of the input, at least kernel_width * channels bytes ([kx][c]), words if it is: what stands outside of the
+    /// image.
     const uint8_t *outside;
     ptrdiff_t residual_pitch;
     struct int8_epilogue epilogue;
@@ -51,6 +58,8 @@ struct int8_kernels {
     const char *name;
     /// Filters in a vector; pixels of an output tile.
     int width, tile_pixels;
+    /// The width that `depthwise_words` has for channels of which so many are left that twice this is enough.
+    int narrow_words;
     /// Vectors of taps in half a column of a depthwise 3x3 window: 4 of int16 pairs, 2 of int8 quadruples, 0 if it has none.
     int depthwise_form;
     /// What the kernel subtracts from inputs before it multiplies; packing makes up for it.
@@ -58,7 +67,7 @@ struct int8_kernels {
     /// Null, or kernels that take weights of the same packing beyond int8_lane_limit_holds(), which these need.
     const struct int8_kernels *unlimited;
     /// Output pixels [begin, end) in row-major order of one image, filters [first_filter, last_filter) of which the first is
-    /// a multiple of twice the width. `output` is uint8 or float as the epilogue says. `patches`: int8_patch_bytes() of
+    /// a multiple of twice the width. `output` is uint8, int16 or float as the epilogue says. `patches`: int8_patch_bytes() of
     /// scratch. `residual` may be null.
     void (*convolution)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                         uint8_t *patches, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first_filter,
@@ -74,6 +83,9 @@ struct int8_kernels {
     /// One filter per channel; output rows [begin, end). At most 500 taps, so that float sums are exact.
     void (*depthwise)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                       ptrdiff_t begin, ptrdiff_t end);
+    /// The same for windows of 3x3, dilation 1 and a horizontal stride of 1 or 2, of words or bytes to words or bytes, linear or
+    /// SiLU. Weights as `int8_pack_depthwise_words` made them.
+    void (*depthwise_words)(const struct int8_convolution *, const void *input, void *output, ptrdiff_t begin, ptrdiff_t end);
     /// Maximum; rows [begin, end). Positions outside of the image do not count.
     void (*max_pool)(const struct float_pool *, const uint8_t *input, uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
     /// y[i, c] = clamp(rint(fma(sum over a window of x, multiplier[c] / positions, bias[c]))); rows [begin, end).
@@ -130,6 +142,9 @@ ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrd
 /// where steps run over taps in row-major order, then channels. `bias[filter]` is added to the sums; it may be null.
 void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, const int32_t *bias,
                        ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed);
+/// The same for inputs and weights of int16 (weights from -32767), in groups of two steps [filters of the tile][two int16]; as large as for twice the steps.
+void int8_pack_words(const struct int8_kernels *, const int16_t *weight, const int16_t *zero_points, ptrdiff_t filters,
+                     ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Channels of a transformed input in memory, and tiles that are transformed before they are multiplied.
 static inline ptrdiff_t int8_winograd_padded(ptrdiff_t width, ptrdiff_t channels) {
     return (channels + 2 * width - 1) / (2 * width) * 2 * width;
@@ -159,6 +174,13 @@ ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t cha
 void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, int weight_zero, const uint8_t *zero_points,
                          const int32_t *bias,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
+ptrdiff_t int8_packed_depthwise_words_bytes(const struct int8_kernels *, ptrdiff_t channels);
+/// From weight[channel][9] to blocks of twice the width in channels, or twice `narrow_words`, in the order that int8_depthwise_words.h explains: [int32 -sum(weight
+/// * zero point)], then for a row of outputs and for the one below it columns [{rows 0 and 1}, {rows 2 and 3}][channels][two int16].
+void int8_pack_depthwise_words(const struct int8_kernels *, const int16_t *weight, const int16_t *zero_points,
+                               ptrdiff_t channels, void *packed);
+/// Whether no sum of weight[filter][step] and int16 inputs with zero points of 0 to 4095 can leave int32.
+int int8_word_sums_hold(const int16_t *weight, ptrdiff_t filters, ptrdiff_t steps);
 /// Whether no int16 lane can overflow when four products are added, which the kernels of AVX2 and of NEON rely on: in each
 /// group of eight steps the positive weights of steps {0, 1, 4, 5} and of {2, 3, 6, 7} sum to at most 128, and so do the
 /// negative ones (255 * 128 < 32768). `weight`: one filter in the order of the steps.
