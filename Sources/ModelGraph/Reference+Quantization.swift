@@ -54,7 +54,7 @@ extension ReferenceEvaluator {
         }
     }
 
-    /// saturate(roundHalfEven(x / scale) + zeroPoint); NaN becomes the zero point.
+    /// saturate(roundHalfEven(x / scale) + zeroPoint); NaN becomes the least number, as in ONNX Runtime and the kernels.
     package static func quantize(
         _ x: Tensor, _ quantization: QuantizationParameters, to type: ElementType
     ) -> Tensor {
@@ -73,7 +73,7 @@ extension ReferenceEvaluator {
             for index in 0..<x.count {
                 let (scale, zeroPoint) = map[index]
                 let steps = (input[index] / scale).rounded(.toNearestOrEven)
-                output[index] = Element(truncating: (steps.isNaN ? 0 : Double(steps)) + Double(zeroPoint))
+                output[index] = Element(truncating: (steps.isNaN ? -.infinity : Double(steps)) + Double(zeroPoint))
             }
         }
     }

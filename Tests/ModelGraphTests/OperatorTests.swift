@@ -63,8 +63,8 @@ import Testing
     @Test func quantizationRoundsHalvesToEvenAndSaturates() {
         let parameters = QuantizationParameters(scale: 2, zeroPoint: 10)
         let stored = ReferenceEvaluator.quantize(
-            Tensor([5], [Float(1), 3, -100, 1000, .nan]), parameters, to: .uint8)
-        #expect(stored.array(of: UInt8.self) == [10, 12, 0, 255, 10])
+            Tensor([6], [Float(1), 3, -100, 1000, .infinity, .nan]), parameters, to: .uint8)
+        #expect(stored.array(of: UInt8.self) == [10, 12, 0, 255, 255, 0])
         #expect(ReferenceEvaluator.dequantize(stored, parameters).array(of: Float.self)[1] == 4)
     }
 
