@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
-import ModelCompression
 import ModelGraph
 import ONNX
 import SwiftProtobuf
 import Tensors
+
+@testable import Inference
+@testable import ModelCompression
 
 /// Small files of every kind, made here, from which the damaged ones come.
 enum Seeds {
@@ -21,7 +23,37 @@ enum Seeds {
             return try PostTrainingQuantizer(model).quantize(
                 calibration: [Dictionary(uniqueKeysWithValues: inputs)])
         }
-        return networks + quantized
+        return networks + quantized + [try words()]
+    }
+
+    /// Layers between which values are stored in 16 bits.
+    private static func words() throws -> Model {
+        var builder = GraphBuilder()
+        func layer(
+            _ x: ValueID, _ filters: Int, kernel: Int, stride: Int = 1, groups: Int = 1, _ activation: Activation
+        ) throws -> ValueID {
+            let shape: Shape = [filters, builder.value(x).shape[1] / groups, kernel, kernel]
+            let pads = [Int](repeating: kernel / 2, count: 4)
+            let convolution = Convolution(
+                kernel: [kernel, kernel], strides: [stride, stride], pads: pads, groups: groups, activation: activation)
+            let weights = builder.addConstant("w", Tensor(shape, numbers(shape.count)))
+            let name = "v\(builder.graph.values.count)"
+            return try builder.add(name, .convolution(convolution), [x, weights], outputs: [name]).compactMap { $0 }[0]
+        }
+        let x = try builder.addInput("image", .float32, [1, 3, 9, 11])
+        let a = try layer(x, 8, kernel: 3, stride: 2, .silu)
+        let b = try layer(a, 8, kernel: 3, groups: 8, .relu)
+        let c = try layer(b, 12, kernel: 1, .relu6)
+        let d = try layer(c, 12, kernel: 3, stride: 2, groups: 12, .silu)
+        let e = try layer(d, 4, kernel: 3, .none)
+        let fused = Fusion.fused(try builder.finish(outputs: [e]))
+        let plan = QuantizationPlan(fused, words: QuantizationPlan(fused).quantized)
+        var ranges = ChannelRanges()
+        ranges.include(
+            try GraphRunner(fused, alsoReading: plan.quantized).run(["image": Tensor([1, 3, 9, 11], numbers(297))]))
+        let scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: [:])
+        var quantized = QuantizedGraphBuilder(fused, plan: plan, parameters: scales.parameters)
+        return Model(name: "words", graph: try quantized.build())
     }
 
     private static func convolutions() throws -> Model {
