@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Windows of 3x3, one filter per channel, where inputs or outputs are int16. A column of a window is two pairs of rows, {upper
 // two rows} and {third row, the one below}, interleaved once for all windows that share it, those of the next row of outputs
-// among them, which multiply the same pairs by other weights. Interleaving within 128-bit
-// lanes leaves the channels of a block in another order, which packing the results undoes: vector j has channels 8 * lane +
-// 4 * j ... 4 * j + 3 of each lane. Everything per channel is brought into that order first.
+// among them, which multiply the same pairs by other weights. Interleaving within 128-bit lanes leaves the channels of a block in
+// another order, which packing the results undoes: vector j has channels 8 * lane + 4 * j ... 4 * j + 3 of each lane. Everything
+// per channel is brought into that order first.
 #pragma once
 #include "int8_epilogue.h"
 
@@ -12,9 +12,7 @@ enum {
     words_channels = 2 * WIDTH,
     words_outputs = 3,
     /// Rows for which the numbers of a block are prepared once.
-    words_strip = 16,
-    /// Bytes of the packed numbers of a channel.
-    words_packed = 4 * 13
+    words_strip = 16
 };
 
 typedef uint8_t bytes_of_words __attribute__((vector_size(words_channels)));
@@ -196,7 +194,7 @@ static void words_block_beside(struct beside_words *b, const struct int8_convolu
         b->low[i] = e->low_words ? e->low_words[c + i] : e->low[c + i];
         b->high[i] = e->high_words ? e->high_words[c + i] : e->high[c + i];
     }
-    b->packed = (const int8_t *)task->weights + c * words_packed;
+    b->packed = (const int8_t *)task->weights + c * INT8_DEPTHWISE_WORDS_BYTES;
 }
 
 #ifdef NARROW_WORDS
@@ -205,7 +203,7 @@ static struct int8_convolution words_from(const struct int8_convolution *task, p
     struct int8_convolution rest = *task;
     struct int8_epilogue *e = &rest.epilogue;
     rest.filters -= c;
-    rest.weights = (const int8_t *)task->weights + c * words_packed;
+    rest.weights = (const int8_t *)task->weights + c * INT8_DEPTHWISE_WORDS_BYTES;
     rest.outside += task->takes_words ? 2 * c : c;
     e->multiplier += c, e->bias += c;
     if (e->inverse_scale) e->inverse_scale += c, e->zero += c;

@@ -64,15 +64,10 @@ ptrdiff_t int8_patch_bytes(const struct int8_kernels *kernels, ptrdiff_t steps) 
     return int8_patch_count(kernels->tile_pixels, padded) * padded + 64;
 }
 
-/// Filters of the tile that begins at filter `first`.
-static ptrdiff_t tile_width(const struct int8_kernels *kernels, ptrdiff_t filters, ptrdiff_t first) {
-    return filters - first > kernels->width ? 2 * kernels->width : kernels->width;
-}
-
 ptrdiff_t int8_packed_bytes(const struct int8_kernels *kernels, ptrdiff_t filters, ptrdiff_t steps) {
     ptrdiff_t count = 0;
     for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width)
-        count += tile_width(kernels, filters, f) * (int8_padded_steps(steps) + 4);
+        count += int8_tile_filters(kernels, filters, f) * (int8_padded_steps(steps) + 4);
     return count;
 }
 
@@ -94,7 +89,7 @@ void int8_pack_weights(const struct int8_kernels *kernels, const int8_t *weight,
     int8_t *target = packed, *ordered = calloc((size_t)(2 * kernels->width * padded + 1), 1);
     if (!ordered) abort();
     for (ptrdiff_t f = 0; f < filters; f += 2 * kernels->width) {
-        const ptrdiff_t width = tile_width(kernels, filters, f), count = filters - f < width ? filters - f : width;
+        const ptrdiff_t width = int8_tile_filters(kernels, filters, f), count = filters - f < width ? filters - f : width;
         if (count < width) memset(target, 0, (size_t)(width * (padded + 4)));
         for (ptrdiff_t i = 0; i < count; i++) {
             const int32_t correction = ordered_filter(weight + (f + i) * steps, zero_points, kernels->input_offset,

@@ -11,7 +11,7 @@ void int8_pack_words(const struct int8_kernels *kernels, const int16_t *weight, 
     memset(packed, 0, (size_t)int8_packed_bytes(kernels, filters, 2 * steps));
     int8_t *tile = packed;
     for (ptrdiff_t first = 0; first < filters; first += 2 * kernels->width) {
-        const ptrdiff_t left = filters - first, width = left > kernels->width ? 2 * kernels->width : kernels->width;
+        const ptrdiff_t left = filters - first, width = int8_tile_filters(kernels, filters, first);
         int32_t *starts = (int32_t *)tile;
         int16_t *words = (int16_t *)(tile + width * 4);
         for (ptrdiff_t f = 0; f < width && f < left; f++)
@@ -26,11 +26,8 @@ void int8_pack_words(const struct int8_kernels *kernels, const int16_t *weight, 
     }
 }
 
-/// Bytes of a channel: where its sum starts, and six columns of four words.
-enum { channel_bytes = 4 * 13 };
-
 ptrdiff_t int8_packed_depthwise_words_bytes(const struct int8_kernels *kernels, ptrdiff_t channels) {
-    return (channels + 2 * kernels->width) * channel_bytes;
+    return (channels + 2 * kernels->width) * INT8_DEPTHWISE_WORDS_BYTES;
 }
 
 void int8_pack_depthwise_words(const struct int8_kernels *kernels, const int16_t *weight, const int16_t *zero_points,
@@ -38,7 +35,7 @@ void int8_pack_depthwise_words(const struct int8_kernels *kernels, const int16_t
     memset(packed, 0, (size_t)int8_packed_depthwise_words_bytes(kernels, channels));
     for (ptrdiff_t first = 0, width; first < channels; first += 2 * width) {
         width = channels - first <= 2 * kernels->narrow_words ? kernels->narrow_words : kernels->width;
-        int8_t *block = (int8_t *)packed + first * channel_bytes;
+        int8_t *block = (int8_t *)packed + first * INT8_DEPTHWISE_WORDS_BYTES;
         for (ptrdiff_t c = first; c < channels && c < first + 2 * width; c++, weight += 9) {
             // Where interleaving leaves the channel: lanes have their first four in one vector, their last four in another.
             const ptrdiff_t i = c - first, place = i % 8 / 4 * width + i / 8 * 4 + i % 4;

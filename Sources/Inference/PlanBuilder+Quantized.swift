@@ -10,9 +10,9 @@ extension PlanBuilder {
     /// The same where weights have a zero point, and so take 9 bits.
     private static let maximumWideTaps = 250
 
-    /// A value of uint8 with one scale for all.
-    private func uniform(_ id: ValueID?) -> (scale: Float, zero: Float)? {
-        guard let id, graph[id].type == .uint8, let parameters = graph[id].quantization,
+    /// A value of this type with one scale for all.
+    private func uniform(_ id: ValueID?, _ type: ElementType = .uint8) -> (scale: Float, zero: Float)? {
+        guard let id, graph[id].type == type, let parameters = graph[id].quantization,
             Set(parameters.scales).count == 1, Set(parameters.zeroPoints).count == 1
         else { return nil }
         return (parameters.scales[0], Float(parameters.zeroPoints[0]))
@@ -25,10 +25,8 @@ extension PlanBuilder {
         guard graph[id].type == type, let parameters = graph[id].quantization else { return nil }
         let zeros = parameters.zeroPoints.map(Float.init)
         if parameters.scales.count == count && parameters.axis == 1 { return (parameters.scales, zeros) }
-        guard let scale = parameters.scales.first, let zero = zeros.first, Set(parameters.scales).count == 1,
-            Set(zeros).count == 1
-        else { return nil }
-        return ([Float](repeating: scale, count: count), [Float](repeating: zero, count: count))
+        guard let same = uniform(id, type) else { return nil }
+        return ([Float](repeating: same.scale, count: count), [Float](repeating: same.zero, count: count))
     }
 
     private mutating func addConstant(_ values: [Float]) -> Place {

@@ -9,8 +9,6 @@ struct QuantizedLayer: Sendable {
         case dense, depthwise, winograd
         /// Of int16 weights, for int16 inputs, and, depthwise, int16 outputs too.
         case denseWords, depthwiseWords
-
-        var takesWordWeights: Bool { self == .denseWords || self == .depthwiseWords }
     }
 
     let kernels: Int8Kernels
@@ -56,21 +54,15 @@ struct QuantizedLayer: Sendable {
         _ weight: Tensor, _ zeros: [Int16], _ bias: [Int32]?, taps: Int, to target: UnsafeMutableRawPointer
     ) {
         let (channels, filters, table) = (job.channels, job.filters, kernels.table)
-        if form.takesWordWeights {
-            let words = weight.elements(as: Int16.self).baseAddress
-            if form == .depthwiseWords {
-                int8_pack_depthwise_words(table, words, zeros, filters, target)
-            } else {
-                int8_pack_words(table, words, zeros, filters, zeros.count, taps, target)
-            }
-            return
-        }
-        let (weight, zeroPoints) = (weight.elements(as: Int8.self).baseAddress, zeros.map { UInt8(clamping: $0) })
+        let bytes = zeros.map { UInt8(clamping: $0) }
+        func int8() -> UnsafePointer<Int8>? { weight.elements(as: Int8.self).baseAddress }
+        func int16() -> UnsafePointer<Int16>? { weight.elements(as: Int16.self).baseAddress }
         switch form {
-        case .denseWords, .depthwiseWords: break
-        case .dense: int8_pack_weights(table, weight, zeroPoints, bias, filters, channels, taps, target)
-        case .depthwise: int8_pack_depthwise(table, weight, job.weight_zero, zeroPoints, bias, channels, taps, target)
-        case .winograd: int8_pack_winograd(table, weight, zeroPoints, filters, channels, target)
+        case .dense: int8_pack_weights(table, int8(), bytes, bias, filters, channels, taps, target)
+        case .depthwise: int8_pack_depthwise(table, int8(), job.weight_zero, bytes, bias, channels, taps, target)
+        case .winograd: int8_pack_winograd(table, int8(), bytes, filters, channels, target)
+        case .denseWords: int8_pack_words(table, int16(), zeros, filters, zeros.count, taps, target)
+        case .depthwiseWords: int8_pack_depthwise_words(table, int16(), zeros, filters, target)
         }
     }
 

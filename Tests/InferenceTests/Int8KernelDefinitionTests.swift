@@ -82,17 +82,8 @@ struct Int8KernelDefinitionTests {
             return (0..<count).map { _ in Int8.random(in: -32...32, using: &numbers) }
         }
 
-        /// The sum of an output from its definition: (x - zero point) * weight, in integers.
         func sum(_ pixel: Int, _ filter: Int) -> Int32 {
-            var sum: Int32 = 0
-            for tap in 0..<shape.taps {
-                guard let source = shape.source(pixel, tap) else { continue }
-                for channel in isDepthwise ? filter..<(filter + 1) : 0..<shape.channels {
-                    let w = weight[(isDepthwise ? filter : filter * shape.channels + channel) * shape.taps + tap]
-                    sum += (Int32(input[source + channel]) - Int32(zeroPoints[channel])) * Int32(w)
-                }
-            }
-            return sum
+            shape.sum(pixel, filter, input, zeroPoints: zeroPoints, weight, isDepthwise: isDepthwise)
         }
 
         /// In real units, before it is rounded to 8 bits.

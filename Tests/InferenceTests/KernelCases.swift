@@ -61,6 +61,23 @@ struct LayerCase: Sendable, CustomStringConvertible {
         return (y * width + x) * inputPitch
     }
 
+    /// The sum of an output from its definition: (x - zero point) * weight, in integers.
+    ///
+    /// - Parameter weight: [filter][channel][tap]; per channel [channel][tap].
+    func sum<Stored: BinaryInteger, Weight: BinaryInteger>(
+        _ pixel: Int, _ filter: Int, _ input: [Stored], zeroPoints: [Stored], _ weight: [Weight], isDepthwise: Bool
+    ) -> Int32 {
+        var sum: Int32 = 0
+        for tap in 0..<taps {
+            guard let source = source(pixel, tap) else { continue }
+            for channel in isDepthwise ? filter..<(filter + 1) : 0..<channels {
+                let w = weight[(isDepthwise ? filter : filter * channels + channel) * taps + tap]
+                sum += (Int32(input[source + channel]) - Int32(zeroPoints[channel])) * Int32(w)
+            }
+        }
+        return sum
+    }
+
     /// Every tail of channels, filters and pixels of vectors of up to 16, and every kind of window.
     static let dense: [LayerCase] = {
         var cases = (1...35).map { LayerCase(channels: ($0 * 7) % 34 + 1, filters: $0, gap: $0 % 2 * 5) }

@@ -47,14 +47,8 @@ struct WordKernelTests {
         }
 
         func real(_ pixel: Int, _ filter: Int) -> Float {
-            var sum: Int32 = 0
-            for tap in 0..<shape.taps {
-                guard let source = shape.source(pixel, tap) else { continue }
-                for channel in isDepthwise ? filter..<(filter + 1) : 0..<shape.channels {
-                    let w = weight[(isDepthwise ? filter : filter * shape.channels + channel) * shape.taps + tap]
-                    sum += (Int32(input[source + channel]) - Int32(zeroPoints[channel])) * Int32(w)
-                }
-            }
+            let sum = shape.sum(
+                pixel, filter, input, zeroPoints: zeroPoints, weight, isDepthwise: isDepthwise)
             return bias[filter].addingProduct(Float(sum), multiplier[filter])
         }
 

@@ -18,7 +18,8 @@
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
 ///   y = max(min(rint(fma(f, inverse_scale[c], zero[c])), high[c]), low[c])
-/// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, without a residual, within the bounds of words.
+/// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, without a residual, within the bounds of
+/// words.
 /// Floats (both null): the same up to the activation, y = f.
 /// Arrays have INT8_SLACK entries more than there are filters. `is_bounded` is set if no number that is rounded can reach
 /// 2^30; without it they are brought to at most 255 first, which takes longer.
@@ -135,6 +136,10 @@ static inline ptrdiff_t int8_patch_count(ptrdiff_t tile_pixels, ptrdiff_t padded
 }
 /// Bytes of scratch for patches of `steps` = kernel_height * kernel_width * channels.
 ptrdiff_t int8_patch_bytes(const struct int8_kernels *, ptrdiff_t steps);
+/// Filters of the tile that begins at filter `first`.
+static inline ptrdiff_t int8_tile_filters(const struct int8_kernels *kernels, ptrdiff_t filters, ptrdiff_t first) {
+    return filters - first > kernels->width ? 2 * kernels->width : kernels->width;
+}
 /// Bytes of packed weights.
 ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrdiff_t steps);
 /// From weight[filter][channel][tap] (OIHW) and the input's zero points per channel to
@@ -142,7 +147,8 @@ ptrdiff_t int8_packed_bytes(const struct int8_kernels *, ptrdiff_t filters, ptrd
 /// where steps run over taps in row-major order, then channels. `bias[filter]` is added to the sums; it may be null.
 void int8_pack_weights(const struct int8_kernels *, const int8_t *weight, const uint8_t *zero_points, const int32_t *bias,
                        ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, void *packed);
-/// The same for inputs and weights of int16 (weights from -32767), in groups of two steps [filters of the tile][two int16]; as large as for twice the steps.
+/// The same for inputs and weights of int16 (weights from -32767), in groups of two steps [filters of the tile][two int16]; as
+/// large as for twice the steps.
 void int8_pack_words(const struct int8_kernels *, const int16_t *weight, const int16_t *zero_points, ptrdiff_t filters,
                      ptrdiff_t channels, ptrdiff_t taps, void *packed);
 /// Channels of a transformed input in memory, and tiles that are transformed before they are multiplied.
@@ -174,9 +180,12 @@ ptrdiff_t int8_packed_depthwise_bytes(const struct int8_kernels *, ptrdiff_t cha
 void int8_pack_depthwise(const struct int8_kernels *, const int8_t *weight, int weight_zero, const uint8_t *zero_points,
                          const int32_t *bias,
                          ptrdiff_t channels, ptrdiff_t taps, void *packed);
+/// Bytes of a channel in them: where its sum starts, and six columns of four words.
+enum { INT8_DEPTHWISE_WORDS_BYTES = 4 * 13 };
 ptrdiff_t int8_packed_depthwise_words_bytes(const struct int8_kernels *, ptrdiff_t channels);
-/// From weight[channel][9] to blocks of twice the width in channels, or twice `narrow_words`, in the order that int8_depthwise_words.h explains: [int32 -sum(weight
-/// * zero point)], then for a row of outputs and for the one below it columns [{rows 0 and 1}, {rows 2 and 3}][channels][two int16].
+/// From weight[channel][9] to blocks of twice the width in channels, or twice `narrow_words`, in the order that
+/// int8_depthwise_words.h explains: [int32 -sum(weight * zero point)], then for a row of outputs and for the one below it columns
+/// [{rows 0 and 1}, {rows 2 and 3}][channels][two int16].
 void int8_pack_depthwise_words(const struct int8_kernels *, const int16_t *weight, const int16_t *zero_points,
                                ptrdiff_t channels, void *packed);
 /// Whether no sum of weight[filter][step] and int16 inputs with zero points of 0 to 4095 can leave int32.
