@@ -37,6 +37,28 @@ INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si
     }
 }
 
+/// Up to 8 bytes, `count` of them, for each of four pixels.
+#define HAS_FOURS
+INLINE void store_saturated_four(uint8_t *const *targets, const __v8si *v, const uint8_t *low, const uint8_t *high,
+                                 ptrdiff_t count) {
+    const __m256i first = _mm256_packs_epi32((__m256i)v[0], (__m256i)v[1]);
+    const __m256i second = _mm256_packs_epi32((__m256i)v[2], (__m256i)v[3]);
+    __m256i b = ordered(_mm256_packus_epi16(first, second));
+    b = _mm256_min_epu8(b, _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)high)));
+    b = _mm256_max_epu8(b, _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)low)));
+    if (count == 8) {
+        const __m128i upper = _mm256_extracti128_si256(b, 1);
+        _mm_storel_epi64((__m128i *)targets[0], _mm256_castsi256_si128(b));
+        _mm_storeh_pd((double *)targets[1], (__m128d)_mm256_castsi256_si128(b));
+        _mm_storel_epi64((__m128i *)targets[2], upper);
+        _mm_storeh_pd((double *)targets[3], (__m128d)upper);
+        return;
+    }
+    uint8_t whole[32];
+    _mm256_storeu_si256((__m256i *)whole, b);
+    for (int i = 0; i < 4; i++) memcpy(targets[i], whole + 8 * i, (size_t)count);
+}
+
 typedef uint8_t octets_of_block __attribute__((vector_size(32)));
 
 INLINE __v8si pack_words(__v8si a, __v8si b) { return (__v8si)_mm256_packs_epi32((__m256i)a, (__m256i)b); }
@@ -46,6 +68,12 @@ INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
     if (parts == 1) return (octets_of_block)_mm256_loadu_si256((const __m256i *)p[0]);
     return (octets_of_block)_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p[0])),
                                                     _mm_loadu_si128((const __m128i *)p[1]), 1);
+}
+
+INLINE void store_octets_part(uint8_t *target, octets_of_block b, const int part, const int parts) {
+    (void)parts;
+    const __m256i all = (__m256i)b;
+    _mm_storeu_si128((__m128i *)target, part == 0 ? _mm256_castsi256_si128(all) : _mm256_extracti128_si256(all, 1));
 }
 
 /// Bytes of the first or second half of each lane of a and b in turn.

@@ -17,6 +17,7 @@ INLINE __m512 least(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 INLINE __m512 greatest(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 INLINE __v16si nearest(__m512 x) { return (__v16si)_mm512_cvtps_epi32(x); }
 
+#define HAS_MANY_REGISTERS
 #define HAS_MASKS
 INLINE __m512 load_bytes_masked(const uint8_t *p, ptrdiff_t count) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), p)));
@@ -48,6 +49,24 @@ INLINE void dot(__v16si (*sums)[2], const int pixels, const int vectors, const u
             const __m512i pixel = four_steps(rows[p] + step + 4 * group);
             for (int v = 0; v < vectors; v++)
                 sums[p][v] = (__v16si)_mm512_dpbusd_epi32((__m512i)sums[p][v], pixel, weights[v]);
+        }
+    }
+}
+
+#define HAS_HALVES
+INLINE void dot_with_half(__v16si (*sums)[2], const int pixels, const uint8_t *const *rows, ptrdiff_t step,
+                          const int8_t *packed) {
+    for (int group = 0; group < 2; group++) {
+        const __m512i weights = _mm512_loadu_si512((const void *)(packed + group * 128));
+        const __m256i more = _mm256_loadu_si256((const __m256i *)(packed + group * 128 + 64));
+        for (int p = 0; p < pixels; p++) {
+            // As it stands: the compiler would load a number first, and spread it from there.
+            __m512i pixel;
+            __asm__("vpbroadcastd %1, %0" : "=v"(pixel) : "m"(*(const int32_t(*)[1])(rows[p] + step + 4 * group)));
+            const __m256i half = _mm512_castsi512_si256((__m512i)sums[p][1]);
+            sums[p][0] = (__v16si)_mm512_dpbusd_epi32((__m512i)sums[p][0], pixel, weights);
+            sums[p][1] =
+                (__v16si)_mm512_castsi256_si512(_mm256_dpbusd_epi32(half, _mm512_castsi512_si256(pixel), more));
         }
     }
 }
@@ -129,6 +148,20 @@ INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
         return (octets_of_block)_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p[0])),
                                                    _mm256_loadu_si256((const __m256i *)p[1]), 1);
     return (octets_of_block)_mm512_inserti64x4(_mm512_castsi256_si512(two_lanes(p[0], p[1])), two_lanes(p[2], p[3]), 1);
+}
+
+INLINE void store_octets_part(uint8_t *target, octets_of_block b, const int part, const int parts) {
+    const __m512i all = (__m512i)b;
+    if (parts == 2) {
+        _mm256_storeu_si256((__m256i *)target, part == 0 ? _mm512_castsi512_si256(all) : _mm512_extracti64x4_epi64(all, 1));
+        return;
+    }
+    switch (part) {
+        case 0: return _mm_storeu_si128((__m128i *)target, _mm512_castsi512_si128(all));
+        case 1: return _mm_storeu_si128((__m128i *)target, _mm512_extracti32x4_epi32(all, 1));
+        case 2: return _mm_storeu_si128((__m128i *)target, _mm512_extracti32x4_epi32(all, 2));
+        default: return _mm_storeu_si128((__m128i *)target, _mm512_extracti32x4_epi32(all, 3));
+    }
 }
 
 INLINE void store_octets_masked(uint8_t *target, const uint8_t *source, ptrdiff_t count) {

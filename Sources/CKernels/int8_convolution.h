@@ -44,9 +44,88 @@ INLINE void dot_words(integers (*sums)[2], const int pixels, const int vectors, 
     }
 }
 
-/// Sums of `pixels` windows and `vectors` (1 or 2) vectors of filters, then the epilogue.
+/// Vectors of filters in a tile: one, two, or one and the first half of another.
+enum form { one_vector, two_vectors, vector_and_half, form_count };
+
+INLINE int vectors_of(const enum form form) { return form == one_vector ? 1 : 2; }
+
+/// Adds one step of eight bytes, or four words.
+INLINE void step_added(integers (*sums)[2], const int takes_words, const int pixels, const enum form form,
+                       const uint8_t *const *rows, ptrdiff_t step, const int8_t *packed) {
+    if (takes_words) return dot_words(sums, pixels, vectors_of(form), rows, step, packed);
+#ifdef HAS_HALVES
+    if (form == vector_and_half) return dot_with_half(sums, pixels, rows, step, packed);
+#endif
+    dot(sums, pixels, vectors_of(form), rows, step, packed);
+}
+
+/// What the epilogue of a tile takes beside the sums.
+struct ending {
+    struct factors factors[2];
+    struct bounds bounds;
+};
+
+INLINE void ending_loaded(struct ending *ending, const struct pass *pass, const enum finish finish, const int vectors) {
+    for (int v = 0; v < vectors; v++) {
+        struct factors *factors = &ending->factors[v];
+        *factors = factors_of(&pass->epilogue, finish, pass->first + v * WIDTH);
+#ifdef HAS_MANY_REGISTERS
+        KEEP_IN_REGISTER(factors->multiplier);
+        KEEP_IN_REGISTER(factors->bias);
+#endif
+    }
+    ending->bounds = bounds_of(&pass->epilogue, finish, pass->first);
+}
+
+/// The epilogue of `pixels` places.
+INLINE void places_finished(const struct pass *pass, const enum finish finish, const int vectors,
+                            const struct ending *ending, const struct place *places, const integers (*sums)[2],
+                            const int pixels) {
+    const struct int8_epilogue *epilogue = &pass->epilogue;
+    const ptrdiff_t c = pass->first;
+#ifdef HAS_FOURS
+    const int fours = vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any && !makes_words(finish);
+#else
+    const int fours = 0;
+#endif
+    const int together = fours ? 4 : 2;
+    // Unrolled, or the sums would be kept in memory.
+#pragma clang loop unroll(full)
+    for (int p = 0; p < pixels; p += together) {
+        vector values[4][2];
+        uint8_t *targets[4];
+        for (int i = 0; i < together; i++) {
+            const int q = p + i < pixels ? p + i : p;
+            const ptrdiff_t index = places[q].index;
+            const uint8_t *residual = pass->residual ? pass->residual + index * pass->residual_pitch : NULL;
+            targets[i] = pass->output + index * pass->output_pitch;
+            for (int v = 0; v < vectors; v++) {
+                const ptrdiff_t left = pass->count - v * WIDTH;
+                values[i][v] = finished(epilogue, finish, __builtin_convertvector(sums[q][v], vector),
+                                        &ending->factors[v], residual, c + v * WIDTH, left < WIDTH ? left : WIDTH);
+                if (finish == finish_silu || finish == finish_silu_residual) KEEP_IN_REGISTER(values[i][v]);
+            }
+        }
+#ifdef HAS_FOURS
+        if (fours) {
+            integers steps[4];
+            for (int i = 0; i < 4; i++) steps[i] = nearest(values[i][0]), targets[i] += c;
+            store_saturated_four(targets, steps, ending->bounds.low, ending->bounds.high, pass->count);
+            continue;
+        }
+#endif
+        for (int i = 0; makes_words(finish) && i < 2 && p + i < pixels; i++)
+            store_words(epilogue, (int16_t *)targets[i], values[i], vectors, c, pass->count);
+        if (!makes_words(finish))
+            store_pair(epilogue, finish, &ending->bounds, targets[0], targets[1], values[0], values[1], vectors, c,
+                       pass->count);
+    }
+}
+
+/// Sums of `pixels` windows, then the epilogue.
 INLINE void tile(const struct pass *pass, const enum finish finish, const int takes_words, const int pixels,
-                 const int vectors, const struct place *places) {
+                 const enum form form, const struct place *places) {
+    const int vectors = vectors_of(form);
     const int8_t *packed = pass->packed;
     const uint8_t *rows[TILE_PIXELS];
     integers sums[TILE_PIXELS][2];
@@ -64,106 +143,130 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int ta
         ptrdiff_t step = pass->offsets[segment];
         const ptrdiff_t end = step + pass->length;
         for (; step < end; step += 8) {
-            if (takes_words)
-                dot_words(sums, pixels, vectors, rows, step, packed);
-            else
-                dot(sums, pixels, vectors, rows, step, packed);
+            step_added(sums, takes_words, pixels, form, rows, step, packed);
             packed += vectors * WIDTH * 8;
         }
     }
-    const struct int8_epilogue *epilogue = &pass->epilogue;
-    const ptrdiff_t c = pass->first;
-#ifdef HAS_FOURS
-    if (vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any && !makes_words(finish)) {
-#pragma clang loop unroll(full)
-        for (int p = 0; p < pixels; p += 4) {
-            integers steps[4];
-            uint8_t *targets[4];
-            for (int i = 0; i < 4; i++) {
-                const ptrdiff_t index = places[p + i].index;
-                const uint8_t *residual = pass->residual ? pass->residual + index * pass->residual_pitch : NULL;
-                const vector sum = __builtin_convertvector(sums[p + i][0], vector);
-                targets[i] = pass->output + index * pass->output_pitch + c;
-                steps[i] = nearest(finished(epilogue, finish, sum, residual, c, pass->count));
-            }
-            store_saturated_four(targets, steps, epilogue->low + c, epilogue->high + c, pass->count);
-        }
-        return;
-    }
-#endif
-    // Unrolled, or the sums would be kept in memory.
-#pragma clang loop unroll(full)
-    for (int p = 0; p < pixels; p += 2) {
-        vector values[2][2];
-        uint8_t *targets[2];
-        for (int i = 0; i < 2; i++) {
-            const int q = p + i < pixels ? p + i : p;
-            const ptrdiff_t index = places[q].index;
-            const uint8_t *residual = pass->residual ? pass->residual + index * pass->residual_pitch : NULL;
-            targets[i] = pass->output + index * pass->output_pitch;
-            for (int v = 0; v < vectors; v++) {
-                const ptrdiff_t left = pass->count - v * WIDTH;
-                values[i][v] = finished(epilogue, finish, __builtin_convertvector(sums[q][v], vector), residual,
-                                        c + v * WIDTH, left < WIDTH ? left : WIDTH);
-            }
-        }
-        for (int i = 0; makes_words(finish) && i < 2 && p + i < pixels; i++)
-            store_words(epilogue, (int16_t *)targets[i], values[i], vectors, c, pass->count);
-        if (!makes_words(finish))
-            store_pair(epilogue, targets[0], targets[1], values[0], values[1], vectors, c, pass->count);
-    }
+    struct ending ending;
+    ending_loaded(&ending, pass, finish, vectors);
+    places_finished(pass, finish, vectors, &ending, places, (const integers(*)[2])sums, pixels);
 }
 
-INLINE void tiles(const struct pass *shared, const enum finish finish, const int takes_words, const int vectors,
+#ifdef HAS_MANY_REGISTERS
+INLINE void kept(integers (*sums)[2], const int pixels, const int vectors) {
+    for (int p = 0; p < pixels; p++)
+        for (int v = 0; v < vectors; v++) KEEP_IN_REGISTER(sums[p][v]);
+}
+
+/// Tiles of eight sums, each multiplied while the one before it is finished, which other parts of the processor do. `count`
+/// is a multiple of such tiles; windows are of one segment.
+INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish, const enum form form,
+                              const struct place *places, ptrdiff_t count) {
+    enum { most = 8 };
+    const int vectors = vectors_of(form), pixels = most / vectors, half = pixels / 2;
+    struct ending ending;
+    ending_loaded(&ending, pass, finish, vectors);
+    integers sums[most][2], ready[most][2];
+    for (ptrdiff_t i = 0; i <= count; i += pixels) {
+        const struct place *before = places + i - pixels;
+        const int8_t *packed = pass->packed;
+        const uint8_t *rows[most];
+        ptrdiff_t step = pass->offsets[0];
+        const ptrdiff_t end = i < count ? step + pass->length : step;
+        if (step < end) {
+            for (int p = 0; p < pixels; p++) rows[p] = places[i + p].window;
+            for (int v = 0; v < vectors; v++) {
+                const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
+                for (int p = 0; p < pixels; p++) sums[p][v] = start;
+            }
+            packed += vectors * WIDTH * 4;
+        }
+        for (int part = 0; part < 2; part++) {
+            if (step < end) {
+                step_added(sums, 0, pixels, form, rows, step, packed);
+                packed += vectors * WIDTH * 8, step += 8;
+                kept(sums, pixels, vectors);
+            }
+            if (i > 0)
+                places_finished(pass, finish, vectors, &ending, before + part * half,
+                                (const integers(*)[2])(ready + part * half), half);
+        }
+        for (; step < end; step += 8, packed += vectors * WIDTH * 8)
+            step_added(sums, 0, pixels, form, rows, step, packed);
+        for (int p = 0; p < pixels; p++)
+            for (int v = 0; v < vectors; v++) ready[p][v] = sums[p][v];
+    }
+}
+#endif
+
+INLINE void tiles(const struct pass *shared, const enum finish finish, const int takes_words, const enum form form,
                   const struct place *places, ptrdiff_t count) {
     // A copy that no store of bytes can change, as far as the compiler knows.
     const struct pass own = *shared, *pass = &own;
+#ifdef HAS_MANY_REGISTERS
+    if (!takes_words && form != vector_and_half && finish != finish_any && finish != finish_float && pass->segments == 1) {
+        const ptrdiff_t whole = count & ~(form == one_vector ? 7 : 3);
+        overlapping_tiles(pass, finish, form, places, whole);
+        count -= whole, places += whole;
+    }
+#endif
     for (; count >= TILE_PIXELS; count -= TILE_PIXELS, places += TILE_PIXELS)
-        tile(pass, finish, takes_words, TILE_PIXELS, vectors, places);
+        tile(pass, finish, takes_words, TILE_PIXELS, form, places);
     if (TILE_PIXELS >= 8 && count >= 4) {
-        tile(pass, finish, takes_words, 4, vectors, places);
+        tile(pass, finish, takes_words, 4, form, places);
         count -= 4, places += 4;
     }
     if (TILE_PIXELS >= 4 && count >= 2) {
-        tile(pass, finish, takes_words, 2, vectors, places);
+        tile(pass, finish, takes_words, 2, form, places);
         count -= 2, places += 2;
     }
-    if (count > 0) tile(pass, finish, takes_words, 1, vectors, places);
+    if (count > 0) tile(pass, finish, takes_words, 1, form, places);
 }
 
-#define TILES(finish, takes_words, vectors)                                                                       \
-    static __attribute__((noinline)) void tiles_##finish##_##takes_words##_##vectors(                             \
-        const struct pass *pass, const struct place *places, ptrdiff_t count) {                                   \
-        tiles(pass, finish, takes_words, vectors, places, count);                                                 \
+#define TILES(finish, takes_words, form)                                                                          \
+    static __attribute__((noinline)) void tiles_##finish##_##takes_words##_##form(const struct pass *pass,        \
+                                                                                  const struct place *places,     \
+                                                                                  ptrdiff_t count) {              \
+        tiles(pass, finish, takes_words, form, places, count);                                                    \
     }
-#define BOTH_TILES(finish, takes_words) \
-    TILES(finish, takes_words, 1)       \
-    TILES(finish, takes_words, 2)
-BOTH_TILES(finish_linear, 0)
-BOTH_TILES(finish_linear_residual, 0)
-BOTH_TILES(finish_rounded, 0)
-BOTH_TILES(finish_silu, 0)
-BOTH_TILES(finish_silu_residual, 0)
-BOTH_TILES(finish_bounds_residual, 0)
-BOTH_TILES(finish_float, 0)
-BOTH_TILES(finish_words, 0)
-BOTH_TILES(finish_words_silu, 0)
-BOTH_TILES(finish_any, 0)
-BOTH_TILES(finish_linear, 1)
-BOTH_TILES(finish_silu, 1)
-BOTH_TILES(finish_float, 1)
-BOTH_TILES(finish_words, 1)
-BOTH_TILES(finish_words_silu, 1)
-BOTH_TILES(finish_any, 1)
-#undef TILES
-#undef BOTH_TILES
+#define WORD_TILES(finish)       \
+    TILES(finish, 1, one_vector) \
+    TILES(finish, 1, two_vectors)
+#define RUNS(finish, takes_words, third) \
+    {tiles_##finish##_##takes_words##_one_vector, tiles_##finish##_##takes_words##_two_vectors, third}
+#ifdef HAS_HALVES
+#define BYTE_TILES(finish)        \
+    TILES(finish, 0, one_vector)  \
+    TILES(finish, 0, two_vectors) \
+    TILES(finish, 0, vector_and_half)
+#define BYTES(finish) [finish] = RUNS(finish, 0, tiles_##finish##_0_vector_and_half)
+#else
+#define BYTE_TILES(finish)       \
+    TILES(finish, 0, one_vector) \
+    TILES(finish, 0, two_vectors)
+#define BYTES(finish) [finish] = RUNS(finish, 0, tiles_##finish##_0_two_vectors)
+#endif
+BYTE_TILES(finish_linear)
+BYTE_TILES(finish_linear_residual)
+BYTE_TILES(finish_rounded)
+BYTE_TILES(finish_silu)
+BYTE_TILES(finish_silu_residual)
+BYTE_TILES(finish_bounds_residual)
+BYTE_TILES(finish_float)
+BYTE_TILES(finish_words)
+BYTE_TILES(finish_words_silu)
+BYTE_TILES(finish_any)
+WORD_TILES(finish_linear)
+WORD_TILES(finish_silu)
+WORD_TILES(finish_float)
+WORD_TILES(finish_words)
+WORD_TILES(finish_words_silu)
+WORD_TILES(finish_any)
+#define WORDS(finish) [finish] = RUNS(finish, 1, tiles_##finish##_1_two_vectors)
+#define WORDS_AS_ANY(finish) [finish] = RUNS(finish_any, 1, tiles_finish_any_1_two_vectors)
 
-/// By input (bytes, words), function, and vectors of filters (1, 2).
-#define RUNS(finish, takes_words) {tiles_##finish##_##takes_words##_1, tiles_##finish##_##takes_words##_2}
-#define BYTES(finish) [finish] = RUNS(finish, 0)
-#define WORDS(finish) [finish] = RUNS(finish, 1)
-#define WORDS_AS_ANY(finish) [finish] = RUNS(finish_any, 1)
-static void (*const tile_runs[2][finish_count][2])(const struct pass *, const struct place *, ptrdiff_t) = {
+/// By input (bytes, words), function, and form.
+static void (*const tile_runs[2][finish_count][form_count])(const struct pass *, const struct place *, ptrdiff_t) = {
     {BYTES(finish_linear), BYTES(finish_linear_residual), BYTES(finish_rounded), BYTES(finish_silu),
      BYTES(finish_silu_residual), BYTES(finish_bounds_residual), BYTES(finish_float), BYTES(finish_words),
      BYTES(finish_words_silu), BYTES(finish_any)},
@@ -171,6 +274,9 @@ static void (*const tile_runs[2][finish_count][2])(const struct pass *, const st
      WORDS_AS_ANY(finish_silu_residual), WORDS_AS_ANY(finish_bounds_residual), WORDS(finish_float), WORDS(finish_words),
      WORDS(finish_words_silu), WORDS(finish_any)},
 };
+#undef TILES
+#undef BYTE_TILES
+#undef WORD_TILES
 #undef RUNS
 #undef BYTES
 #undef WORDS
@@ -251,6 +357,11 @@ INLINE void gather_row(const struct float_window *w, const uint8_t *window, ptrd
     }
 }
 
+/// Places of windows `distance` apart whose results follow one another.
+INLINE void places_set(struct place *places, const uint8_t *window, ptrdiff_t distance, ptrdiff_t index, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) places[i] = (struct place){window + i * distance, index + i};
+}
+
 /// Sum of what a window reads: `segments` runs of `length` bytes at these offsets.
 static int32_t sum_of_window(const uint8_t *window, const ptrdiff_t *offsets, ptrdiff_t segments, ptrdiff_t length) {
     int32_t sum = 0;
@@ -297,7 +408,7 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
     block = block < 4 * TILE_PIXELS ? 4 * TILE_PIXELS : block > most_places ? most_places : block;
     const ptrdiff_t most_patches = int8_patch_count(TILE_PIXELS, steps);
     const enum finish finish = task->weight_zero ? finish_any : finish_of(&task->epilogue, residual);
-    void (*const (*runs)[2])(const struct pass *, const struct place *, ptrdiff_t) = tile_runs[task->takes_words != 0];
+    void (*const (*runs)[form_count])(const struct pass *, const struct place *, ptrdiff_t) = tile_runs[task->takes_words != 0];
     struct place inside[most_places], copied[most_places];
     int32_t inside_starts[most_places], copied_starts[most_places];
     const int zero = task->weight_zero;
@@ -307,8 +418,9 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
     for (ptrdiff_t pixel = begin; pixel < end;) {
         ptrdiff_t insides = 0;
         if (direct) {
-            for (; insides < block && pixel < end; insides++, pixel++)
-                inside[insides] = (struct place){input + pixel * w->input_pitch, pixel};
+            insides = end - pixel < block ? end - pixel : block;
+            places_set(inside, input + pixel * w->input_pitch, w->input_pitch, pixel, insides);
+            pixel += insides;
         }
         while (pixel < end && insides < block && copies < most_patches) {
             const ptrdiff_t iy = y * w->stride_y - w->pad_top;
@@ -329,9 +441,8 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
                 } else {
                     gather(task, input, y, x, patches + copies * steps);
                 }
-                for (ptrdiff_t i = 0; i < count; i++, copies++)
-                    copied[copies] = (struct place){patches + copies * steps, pixel + i};
-                x += count, pixel += count;
+                places_set(copied + copies, patches + copies * steps, steps, pixel, count);
+                x += count, pixel += count, copies += count;
             }
             if (x == w->output_width) x = 0, y++;
         }
@@ -349,16 +460,17 @@ static void convolution(const struct int8_convolution *task, const uint8_t *inpu
             .output_pitch = w->output_pitch * element_bytes(&task->epilogue),
         };
         for (ptrdiff_t f = first_filter; f < last_filter; f += 2 * WIDTH) {
-            const int vectors = task->filters - f > WIDTH ? 2 : 1;
+            const ptrdiff_t left = task->filters - f;
+            const enum form form = left > WIDTH + WIDTH / 2 ? two_vectors : left > WIDTH ? vector_and_half : one_vector;
             pass.packed = (const int8_t *)task->weights + f * (steps + 4);
             pass.first = f;
-            pass.count = task->filters - f < 2 * WIDTH ? task->filters - f : 2 * WIDTH;
+            pass.count = left < 2 * WIDTH ? left : 2 * WIDTH;
             pass.offsets = offsets, pass.segments = segments, pass.length = length;
             pass.starts = zero ? inside_starts : NULL, pass.places = inside;
-            if (insides) runs[finish][vectors - 1](&pass, inside, insides);
+            if (insides) runs[finish][form](&pass, inside, insides);
             pass.offsets = &whole, pass.segments = 1, pass.length = steps;
             pass.starts = zero ? copied_starts : NULL, pass.places = copied;
-            if (copies_are_due) runs[finish][vectors - 1](&pass, copied, copies);
+            if (copies_are_due) runs[finish][form](&pass, copied, copies);
         }
         if (copies_are_due) copies = 0;
     }

@@ -26,14 +26,17 @@ INLINE vector depthwise_finished(const struct run *r, const enum finish finish, 
     const struct int8_convolution *task = r->task;
     const ptrdiff_t index = r->y * task->window.output_width + x;
     const uint8_t *residual = r->residual ? r->residual + index * task->residual_pitch : NULL;
-    return finished(&task->epilogue, finish, sum, residual, r->c, r->count);
+    const struct factors factors = factors_of(&task->epilogue, finish, r->c);
+    return finished(&task->epilogue, finish, sum, &factors, residual, r->c, r->count);
 }
 
-INLINE void depthwise_store(const struct run *r, uint8_t *target, vector v) {
+INLINE void depthwise_store(const struct run *r, const enum finish finish, uint8_t *target, vector v) {
     if (!r->task->epilogue.high)
         store_part((float *)target + r->c, v, r->count);
-    else
-        store_pair(&r->task->epilogue, target, target, &v, &v, 1, r->c, r->count);
+    else {
+        const struct bounds bounds = bounds_of(&r->task->epilogue, finish, r->c);
+        store_pair(&r->task->epilogue, finish, &bounds, target, target, &v, &v, 1, r->c, r->count);
+    }
 }
 
 /// Any window, any place.
@@ -54,7 +57,7 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish, ptrdiff
                 sum = fused(load_bytes(p + r->c), load(weight), sum);
             }
         }
-        depthwise_store(r, target_of(r, x), depthwise_finished(r, finish, sum, x));
+        depthwise_store(r, finish, target_of(r, x), depthwise_finished(r, finish, sum, x));
     }
 }
 

@@ -51,18 +51,22 @@ INLINE void three_stored(const struct row *r, const int parts, octets_of_block b
         memcpy(target, &b, sizeof b);
         return;
     }
+#if WIDTH >= 8
+    if (parts > 1 && r->count >= unit) {
+#pragma clang loop unroll(full)
+        for (int part = 0; part < parts; part++)
+            store_octets_part(target + r->starts[part] * r->output_pitch, b, part, parts);
+        return;
+    }
+#endif
     uint8_t whole[block_channels];
     memcpy(whole, &b, sizeof b);
     for (int part = 0; part < parts; part++) {
         uint8_t *t = target + r->starts[part] * r->output_pitch;
-        if (r->count >= unit)
-            memcpy(t, whole + part * unit, (size_t)unit);
 #ifdef HAS_MASKS
-        else
-            store_octets_masked(t, whole + part * unit, r->count);
+        store_octets_masked(t, whole + part * unit, r->count);
 #else
-        else
-            copy_few(t, whole + part * unit, r->count);
+        copy_few(t, whole + part * unit, r->count);
 #endif
     }
 }
@@ -162,6 +166,7 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
                     if (finish == finish_silu)
                         f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
                     words[y][o][j] = nearest(f);
+                    if (finish == finish_silu) KEEP_IN_REGISTER(words[y][o][j]);
                 }
         }
         for (int y = 0; y < rows; y++)
@@ -180,18 +185,20 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
 
 INLINE void three_row(const struct row *r, const enum finish finish, const int stride, const int rows,
                       const int parts) {
+    // Fewer where the epilogue takes many registers.
+    const int most = finish == finish_silu && THREE_OUTPUTS > 2 ? 2 : THREE_OUTPUTS;
     const ptrdiff_t outputs = r->outputs, last = r->starts[parts - 1];
-    if (outputs < THREE_OUTPUTS) {
+    if (outputs < most) {
         for (ptrdiff_t q = 0; q < outputs; q++) three_windows(r, finish, stride, rows, parts, 1, 1, q);
         return;
     }
-    for (ptrdiff_t q = 0; q < outputs; q += THREE_OUTPUTS) {
+    for (ptrdiff_t q = 0; q < outputs; q += most) {
         // The last windows end where the row ends, some computed again.
-        if (q + THREE_OUTPUTS > outputs) q = outputs - THREE_OUTPUTS;
-        if (q * stride >= r->pad && (last + q + THREE_OUTPUTS - 1) * stride + 2 - r->pad < r->width)
-            three_windows(r, finish, stride, rows, parts, 0, THREE_OUTPUTS, q);
+        if (q + most > outputs) q = outputs - most;
+        if (q * stride >= r->pad && (last + q + most - 1) * stride + 2 - r->pad < r->width)
+            three_windows(r, finish, stride, rows, parts, 0, most, q);
         else
-            three_windows(r, finish, stride, rows, parts, 1, THREE_OUTPUTS, q);
+            three_windows(r, finish, stride, rows, parts, 1, most, q);
     }
 }
 

@@ -41,9 +41,38 @@ INLINE ptrdiff_t element_bytes(const struct int8_epilogue *e) {
     return e->high ? 1 : e->high_words ? (ptrdiff_t)sizeof(int16_t) : (ptrdiff_t)sizeof(float);
 }
 
-/// The residual of filters c ... c + WIDTH in steps from its zero point.
-INLINE vector residual_steps(const struct int8_epilogue *e, const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
-    return load_bytes_part(residual + c, count) - load(e->residual_zero + c);
+/// The bounds of bytes of two vectors of filters: a copy that no store of bytes can change, as far as the compiler knows.
+struct bounds {
+    uint8_t low[2 * WIDTH], high[2 * WIDTH];
+};
+
+INLINE struct bounds bounds_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
+    struct bounds b = {{0}, {0}};
+    if (finish == finish_float || makes_words(finish) || (finish == finish_any && !e->high)) return b;
+    memcpy(b.low, e->low + c, sizeof b.low);
+    memcpy(b.high, e->high + c, sizeof b.high);
+    return b;
+}
+
+/// What stands beside the sums of a vector of filters, as far as a form of epilogue takes it.
+struct factors {
+    vector multiplier, bias, inverse_scale, zero, residual_scale, residual_zero;
+};
+
+/// Of filters c ... c + WIDTH.
+INLINE struct factors factors_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
+    struct factors f = {.multiplier = load(e->multiplier + c)};
+    if (finish != finish_rounded) f.bias = load(e->bias + c);
+    if (finish == finish_rounded) f.zero = load(e->zero + c);
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
+        finish == finish_words_silu) {
+        f.inverse_scale = load(e->inverse_scale + c);
+        f.zero = load(e->zero + c);
+    }
+    if (finish == finish_linear_residual || finish == finish_silu_residual || finish == finish_bounds_residual)
+        f.residual_scale = load(e->residual_scale + c);
+    if (finish == finish_silu_residual || finish == finish_bounds_residual) f.residual_zero = load(e->residual_zero + c);
+    return f;
 }
 
 /// rint(sum * multiplier) + zero. Beyond 2^22 it is no rounding any more, but far beyond all bytes.
@@ -51,42 +80,42 @@ INLINE vector rounded_product(vector sum, vector multiplier, vector zero) {
     return (sum * multiplier + splat(ROUNDING)) + (zero - splat(ROUNDING));
 }
 
-/// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.
-INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, vector sum, const uint8_t *residual,
-                       ptrdiff_t c, ptrdiff_t count) {
-    if (finish == finish_rounded) return rounded_product(sum, load(e->multiplier + c), load(e->zero + c));
-    vector f = fused(sum, load(e->multiplier + c), load(e->bias + c));
-    if (finish == finish_linear_residual)
-        f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
-    if (finish == finish_float)
-        return least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_words_silu) f = f / one_and_exponential(f);
-    if (finish == finish_bounds_residual)
-        f = least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
-    if (finish == finish_silu_residual || finish == finish_bounds_residual)
-        f = fused(residual_steps(e, residual, c, count), load(e->residual_scale + c), f);
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
-        finish == finish_words_silu)
-        f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
-    if (finish == finish_any && e->high && !e->inverse_scale) {
+/// `finished` of `finish_any`, f after multiplier and bias.
+INLINE vector finished_any(const struct int8_epilogue *e, vector f, const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
+    if (e->high && !e->inverse_scale) {
         if (residual)
             f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
         else if (e->zero)
             f = rounded(f) + load(e->zero + c);
         return least(f, splat(255));
     }
-    if (finish == finish_any) {
-        vector r = {0};
-        if (residual) r = residual_steps(e, residual, c, count);
-        if (residual && !e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
-        if (e->high && e->activation.activation == float_silu)
-            f = f / one_and_exponential(f);
-        else
-            f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
-        if (residual && e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
-        if (!e->high) return f;
-        f = least(fused(f, load(e->inverse_scale + c), load(e->zero + c)), splat(255));
-    }
+    vector r = {0};
+    if (residual) r = load_bytes_part(residual + c, count) - load(e->residual_zero + c);
+    if (residual && !e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
+    if (e->high && e->activation.activation == float_silu)
+        f = f / one_and_exponential(f);
+    else
+        f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
+    if (residual && e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
+    if (!e->high) return f;
+    return least(fused(f, load(e->inverse_scale + c), load(e->zero + c)), splat(255));
+}
+
+/// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.
+INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, vector sum, const struct factors *by,
+                       const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
+    if (finish == finish_rounded) return rounded_product(sum, by->multiplier, by->zero);
+    vector f = fused(sum, by->multiplier, by->bias);
+    if (finish == finish_any) return finished_any(e, f, residual, c, count);
+    if (finish == finish_linear_residual) f = fused(load_bytes_part(residual + c, count), by->residual_scale, f);
+    if (finish == finish_float || finish == finish_bounds_residual)
+        f = least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_words_silu) f = f / one_and_exponential(f);
+    if (finish == finish_silu_residual || finish == finish_bounds_residual)
+        f = fused(load_bytes_part(residual + c, count) - by->residual_zero, by->residual_scale, f);
+    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
+        finish == finish_words_silu)
+        f = fused(f, by->inverse_scale, by->zero);
     return f;
 }
 
@@ -115,9 +144,9 @@ INLINE void store_words(const struct int8_epilogue *e, int16_t *p, const vector 
 }
 
 /// Stores filters c ... c + vectors * WIDTH of two pixels, `count` of them that exist, more than (vectors - 1) * WIDTH.
-INLINE void store_pair(const struct int8_epilogue *e, void *first, void *second, const vector *a, const vector *b,
-                       const int vectors, ptrdiff_t c, ptrdiff_t count) {
-    if (!e->high) {
+INLINE void store_pair(const struct int8_epilogue *e, const enum finish finish, const struct bounds *bounds, void *first,
+                       void *second, const vector *a, const vector *b, const int vectors, ptrdiff_t c, ptrdiff_t count) {
+    if (finish == finish_float || (finish == finish_any && !e->high)) {
         store_floats((float *)first + c, a, vectors, count);
         store_floats((float *)second + c, b, vectors, count);
         return;
@@ -127,14 +156,14 @@ INLINE void store_pair(const struct int8_epilogue *e, void *first, void *second,
     const integers a0 = nearest(a[0]), a1 = vectors > 1 ? nearest(a[1]) : zero;
     const integers b0 = nearest(b[0]), b1 = vectors > 1 ? nearest(b[1]) : zero;
     if (count == vectors * WIDTH) {
-        store_saturated(p, q, a0, a1, b0, b1, vectors, e->low + c, e->high + c);
+        store_saturated(p, q, a0, a1, b0, b1, vectors, bounds->low, bounds->high);
         return;
     }
 #ifdef HAS_MASKS
-    store_saturated_part(p, q, a0, a1, b0, b1, e->low + c, e->high + c, count);
+    store_saturated_part(p, q, a0, a1, b0, b1, bounds->low, bounds->high, count);
 #else
     uint8_t whole[2][2 * WIDTH];
-    store_saturated(whole[0], whole[1], a0, a1, b0, b1, vectors, e->low + c, e->high + c);
+    store_saturated(whole[0], whole[1], a0, a1, b0, b1, vectors, bounds->low, bounds->high);
     if (2 * count >= WIDTH && WIDTH >= 8 && count <= WIDTH) {
         // Half a vector, and once more the half that ends where the filters end.
         memcpy(p, whole[0], WIDTH / 2);

@@ -2,13 +2,16 @@
 // The int8 kernels, written once over vectors of WIDTH numbers. Included by one file per instruction set, which defines
 // WIDTH, TILE_PIXELS, KERNELS_NAME, KERNELS_SYMBOL, INLINE, and what the instruction sets do differently:
 // - `least`, `greatest`, `nearest`: see int8_vectors.h;
-// - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters;
+// - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters; if it has HAS_HALVES, `dot_with_half`: to
+//   one and the first half of another;
 // - `store_saturated`: 1 or 2 vectors of integers for each of two pixels as bytes, at least `low` and at most `high`;
-//   if it has HAS_FOURS, `store_saturated_four`: one vector for each of four pixels;
+//   if it has HAS_FOURS, `store_saturated_four`: one vector, up to `count` bytes of it, for each of four pixels;
 // - `joined_words`: two vectors of integers as words, in their order, those beyond 16 bits the outermost ones; `interleaved_words`:
 //   words of the first or second half of each 128-bit lane of two vectors in turn; `pack_words`: vectors of such halves as words;
 // - WINOGRAD_TILES; `word_pair` and `pairs_added`: sums of pairs of products of int16;
-// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_octets`;
+// - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_octets`; with vectors of eight or
+//   more, `store_octets_part`: one of several equal parts of a block;
+// - if it has 32 vectors, HAS_MANY_REGISTERS;
 // - if it has narrower vectors too, NARROW_WORDS and `depthwise_narrow_words`, for few channels;
 // - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.
 #include "int8_convolution.h"

@@ -128,9 +128,45 @@ static __attribute__((noinline)) void winograd_position_2(ptrdiff_t tiles, const
     winograd_position(2, tiles, v, padded, pairs, packed, sums);
 }
 
-/// A tile's sums of one vector of filters to 16 outputs. `sums`: [36 positions] `plane` apart.
-INLINE void winograd_output(const int32_t *sums, ptrdiff_t plane, const float *scales, vector correction,
-                            vector (*outputs)[2], int v) {
+/// A tile within the image, of one vector of filters from `c` on.
+struct winograd_place {
+    ptrdiff_t first, rows, columns, c, count;
+    const uint8_t *residual;
+    uint8_t *output;
+};
+
+/// Four outputs of a row, those within the image: from pixel `index` on.
+INLINE void winograd_row_stored(const struct int8_convolution *task, const enum finish finish, const struct ending *ending,
+                                const struct winograd_place *place, ptrdiff_t index, const vector y[4]) {
+    const struct int8_epilogue *epilogue = &task->epilogue;
+    const ptrdiff_t pitch = task->window.output_pitch * element_bytes(epilogue), last = place->columns - 1;
+    // Where outputs go that are outside of the image.
+    float spare[2 * WIDTH];
+    vector values[4];
+    uint8_t *targets[4];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        const ptrdiff_t pixel = index + (j < last ? j : last);
+        const uint8_t *residual = place->residual ? place->residual + pixel * task->residual_pitch : NULL;
+        targets[j] = j <= last ? place->output + pixel * pitch : (uint8_t *)spare - place->c * element_bytes(epilogue);
+        values[j] = finished(epilogue, finish, y[j], &ending->factors[0], residual, place->c, place->count);
+    }
+#ifdef HAS_FOURS
+    if (finish != finish_float && finish != finish_any) {
+        integers steps[4];
+        for (int j = 0; j < 4; j++) steps[j] = nearest(values[j]), targets[j] += place->c;
+        return store_saturated_four(targets, steps, ending->bounds.low, ending->bounds.high, place->count);
+    }
+#endif
+    for (int j = 0; j < 4; j += 2)
+        store_pair(epilogue, finish, &ending->bounds, targets[j], targets[j + 1], &values[j], &values[j + 1], 1, place->c,
+                   place->count);
+}
+
+/// A tile's sums of one vector of filters to its outputs. `sums`: [36 positions] `plane` apart.
+INLINE void winograd_output(const struct int8_convolution *task, const enum finish finish, const struct ending *ending,
+                            const struct winograd_place *place, const int32_t *sums, ptrdiff_t plane, const float *scales,
+                            vector correction) {
     vector half[4][6];
 #pragma clang loop unroll(disable)
     for (int j = 0; j < 6; j++) {
@@ -143,49 +179,48 @@ INLINE void winograd_output(const int32_t *sums, ptrdiff_t plane, const float *s
         for (int i = 0; i < 4; i++) half[i][j] = y[i];
     }
 #pragma clang loop unroll(disable)
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < place->rows; i++) {
         vector y[4];
         output_transformed(half[i], y);
-        for (int j = 0; j < 4; j++) outputs[i * 4 + j][v] = y[j] + correction;
+        for (int j = 0; j < 4; j++) y[j] += correction;
+        winograd_row_stored(task, finish, ending, place, place->first + i * task->window.output_width, y);
     }
 }
 
-/// The 16 outputs of a tile of 2 * WIDTH filters from `c` on, those within the image.
-INLINE void winograd_stored(const struct int8_convolution *task, const enum finish finish, vector (*outputs)[2],
-                            const uint8_t *residual, uint8_t *output, ptrdiff_t ty, ptrdiff_t tx, ptrdiff_t c) {
+/// Tiles [first, first + count) of the filters of one vector or two from `c` on.
+INLINE void winograd_outputs(const struct int8_convolution *task, const enum finish finish, const uint8_t *residual,
+                             uint8_t *output, ptrdiff_t first, ptrdiff_t count, ptrdiff_t c, const int32_t *sums,
+                             ptrdiff_t plane, const float *scales) {
     const struct float_window *w = &task->window;
-    const ptrdiff_t element = task->epilogue.high ? 1 : (ptrdiff_t)sizeof(float);
-    const ptrdiff_t left = task->filters - c, count = left < 2 * WIDTH ? left : 2 * WIDTH;
-    const int vectors = count > WIDTH ? 2 : 1;
-    const ptrdiff_t columns = w->output_width - tx * 4 < 4 ? w->output_width - tx * 4 : 4;
-    for (ptrdiff_t i = 0; i < 4 && ty * 4 + i < w->output_height; i++)
-        for (ptrdiff_t j = 0; j < columns; j += 2) {
-            vector values[2][2];
-            uint8_t *targets[2];
-            for (int p = 0; p < 2; p++) {
-                const ptrdiff_t q = j + p < columns ? j + p : j;
-                const ptrdiff_t index = (ty * 4 + i) * w->output_width + tx * 4 + q;
-                const uint8_t *r = residual ? residual + index * task->residual_pitch : NULL;
-                targets[p] = output + index * w->output_pitch * element;
-                for (int v = 0; v < vectors; v++)
-                    values[p][v] = finished(&task->epilogue, finish, outputs[i * 4 + q][v], r, c + v * WIDTH,
-                                            count - v * WIDTH < WIDTH ? count - v * WIDTH : WIDTH);
-            }
-            store_pair(&task->epilogue, targets[0], targets[1], values[0], values[1], vectors, c, count);
+    const ptrdiff_t across = (w->output_width + 3) / 4, filters = task->filters - c;
+    for (int v = 0; v < 2 && v * WIDTH < filters; v++) {
+        const ptrdiff_t left = filters - v * WIDTH;
+        struct winograd_place place = {
+            .c = c + v * WIDTH, .count = left < WIDTH ? left : WIDTH, .residual = residual, .output = output};
+        const struct ending ending = {{factors_of(&task->epilogue, finish, place.c)}, bounds_of(&task->epilogue, finish, place.c)};
+        const vector correction = load(scales + v * WIDTH);
+        for (ptrdiff_t t = 0; t < count; t++) {
+            const ptrdiff_t y = (first + t) / across * 4, x = (first + t) % across * 4;
+            place.first = y * w->output_width + x;
+            place.rows = w->output_height - y < 4 ? w->output_height - y : 4;
+            place.columns = w->output_width - x < 4 ? w->output_width - x : 4;
+            winograd_output(task, finish, &ending, &place, sums + (t * 2 + v) * WIDTH, plane, scales + (2 + v) * WIDTH, correction);
         }
+    }
 }
 
-static void winograd_tile_stored(const struct int8_convolution *task, enum finish finish, vector (*outputs)[2],
-                                 const uint8_t *residual, uint8_t *output, ptrdiff_t ty, ptrdiff_t tx, ptrdiff_t c) {
+static void winograd_finished(const struct int8_convolution *task, enum finish finish, const uint8_t *residual,
+                              uint8_t *output, ptrdiff_t first, ptrdiff_t count, ptrdiff_t c, const int32_t *sums,
+                              ptrdiff_t plane, const float *scales) {
+#define OUTPUTS(finish) winograd_outputs(task, finish, residual, output, first, count, c, sums, plane, scales)
     switch (finish) {
-        case finish_linear: return winograd_stored(task, finish_linear, outputs, residual, output, ty, tx, c);
-        case finish_linear_residual:
-            return winograd_stored(task, finish_linear_residual, outputs, residual, output, ty, tx, c);
-        case finish_silu: return winograd_stored(task, finish_silu, outputs, residual, output, ty, tx, c);
-        case finish_silu_residual:
-            return winograd_stored(task, finish_silu_residual, outputs, residual, output, ty, tx, c);
-        default: return winograd_stored(task, finish_any, outputs, residual, output, ty, tx, c);
+        case finish_linear: return OUTPUTS(finish_linear);
+        case finish_linear_residual: return OUTPUTS(finish_linear_residual);
+        case finish_silu: return OUTPUTS(finish_silu);
+        case finish_silu_residual: return OUTPUTS(finish_silu_residual);
+        default: return OUTPUTS(finish_any);
     }
+#undef OUTPUTS
 }
 
 static void winograd(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,
@@ -213,14 +248,7 @@ static void winograd(const struct int8_convolution *task, const uint8_t *input, 
                     count, v + position * plane, padded, pairs, filters + position * pairs * 4 * WIDTH,
                     sums + position * sums_plane);
             packed = (const char *)(filters + 36 * pairs * 4 * WIDTH);
-            for (ptrdiff_t t = 0; t < count; t++) {
-                vector outputs[16][2];
-                for (int half = 0; half < vectors; half++)
-                    winograd_output(sums + t * 2 * WIDTH + half * WIDTH, sums_plane,
-                                    scales + 2 * WIDTH + half * WIDTH, load(scales + half * WIDTH), outputs, half);
-                winograd_tile_stored(task, finish, outputs, residual, output, (first + t) / across,
-                                     (first + t) % across, c);
-            }
+            winograd_finished(task, finish, residual, output, first, count, c, sums, sums_plane, scales);
         }
     }
 }
