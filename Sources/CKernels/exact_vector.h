@@ -27,7 +27,11 @@ INLINE vector greatest(vector a, vector b) { return choose(a > b, a, b); }
 INLINE vector fused(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE vector real(integers v) { return __builtin_convertvector(v, vector); }
 
+/// The first `count` numbers, 0 <= count <= WIDTH, the others zero.
 INLINE vector load_part(const float *p, ptrdiff_t count) {
+#ifdef HAS_MASKS
+    return load_floats_masked(p, count);
+#endif
     vector v = {0};
     memcpy(&v, p, (size_t)count * sizeof(float));
     return v;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #ifdef __x86_64__
+#include <immintrin.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -10,6 +12,19 @@
 #define HAS_FMA 1
 #define KERNELS_NAME "avx2"
 #define KERNELS_SYMBOL float_kernels_avx2
+
+#define HAS_PARTS
+static inline __attribute__((always_inline)) __m256i mask_of(ptrdiff_t count) {
+    static const int32_t masks[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(masks + 8 - count));
+}
+static inline __attribute__((always_inline)) __m256 load_part(const float *p, ptrdiff_t count) {
+    return _mm256_maskload_ps(p, mask_of(count));
+}
+static inline __attribute__((always_inline)) void store_part(float *p, __m256 v, ptrdiff_t count) {
+    _mm256_maskstore_ps(p, mask_of(count), v);
+}
+
 #include "float_template.h"
 #pragma clang attribute pop
 #endif

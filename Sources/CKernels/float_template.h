@@ -27,6 +27,8 @@ INLINE vector fused(vector a, vector b, vector c) {
 #endif
 }
 
+/// The first `count` numbers, 0 <= count <= WIDTH, the others zero; an instruction set may have its own.
+#ifndef HAS_PARTS
 INLINE vector load_part(const float *p, ptrdiff_t count) {
     vector v = {0};
     memcpy(&v, p, (size_t)count * sizeof(float));
@@ -34,6 +36,7 @@ INLINE vector load_part(const float *p, ptrdiff_t count) {
 }
 
 INLINE void store_part(float *p, vector v, ptrdiff_t count) { memcpy(p, &v, (size_t)count * sizeof(float)); }
+#endif
 
 #include "exponential.h"
 

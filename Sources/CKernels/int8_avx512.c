@@ -22,8 +22,23 @@ INLINE __v16si nearest(__m512 x) { return (__v16si)_mm512_cvtps_epi32(x); }
 INLINE __m512 load_bytes_masked(const uint8_t *p, ptrdiff_t count) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), p)));
 }
+INLINE __m512 load_floats_masked(const float *p, ptrdiff_t count) {
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+}
 INLINE void store_floats_masked(float *p, __m512 v, ptrdiff_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);
+}
+
+typedef int16_t two_of_words __attribute__((vector_size(64)));
+/// The first `count` of 16 words within the first 16 of the bounds.
+INLINE void store_words_masked(int16_t *p, __v16si v, two_of_words low, two_of_words high, ptrdiff_t count) {
+    __m256i w = _mm512_cvtsepi32_epi16((__m512i)v);
+    w = _mm256_min_epi16(w, _mm512_castsi512_si256((__m512i)high));
+    w = _mm256_max_epi16(w, _mm512_castsi512_si256((__m512i)low));
+    if (count == 16)
+        _mm256_storeu_si256((__m256i *)p, w);
+    else
+        _mm256_mask_storeu_epi16(p, (__mmask16)((1u << count) - 1), w);
 }
 
 /// Three runs of nine bytes one after the other; 32 bytes are written.

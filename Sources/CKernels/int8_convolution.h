@@ -59,24 +59,6 @@ INLINE void step_added(integers (*sums)[2], const int takes_words, const int pix
     dot(sums, pixels, vectors_of(form), rows, step, packed);
 }
 
-/// What the epilogue of a tile takes beside the sums.
-struct ending {
-    struct factors factors[2];
-    struct bounds bounds;
-};
-
-INLINE void ending_loaded(struct ending *ending, const struct pass *pass, const enum finish finish, const int vectors) {
-    for (int v = 0; v < vectors; v++) {
-        struct factors *factors = &ending->factors[v];
-        *factors = factors_of(&pass->epilogue, finish, pass->first + v * WIDTH);
-#ifdef HAS_MANY_REGISTERS
-        KEEP_IN_REGISTER(factors->multiplier);
-        KEEP_IN_REGISTER(factors->bias);
-#endif
-    }
-    ending->bounds = bounds_of(&pass->epilogue, finish, pass->first);
-}
-
 /// The epilogue of `pixels` places.
 INLINE void places_finished(const struct pass *pass, const enum finish finish, const int vectors,
                             const struct ending *ending, const struct place *places, const integers (*sums)[2],
@@ -115,7 +97,7 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
         }
 #endif
         for (int i = 0; makes_words(finish) && i < 2 && p + i < pixels; i++)
-            store_words(epilogue, (int16_t *)targets[i], values[i], vectors, c, pass->count);
+            store_words(&ending->word_bounds, (int16_t *)targets[i] + c, values[i], vectors, pass->count);
         if (!makes_words(finish))
             store_pair(epilogue, finish, &ending->bounds, targets[0], targets[1], values[0], values[1], vectors, c,
                        pass->count);
@@ -148,7 +130,7 @@ INLINE void tile(const struct pass *pass, const enum finish finish, const int ta
         }
     }
     struct ending ending;
-    ending_loaded(&ending, pass, finish, vectors);
+    ending_loaded(&ending, &pass->epilogue, finish, vectors, pass->first);
     places_finished(pass, finish, vectors, &ending, places, (const integers(*)[2])sums, pixels);
 }
 
@@ -160,12 +142,12 @@ INLINE void kept(integers (*sums)[2], const int pixels, const int vectors) {
 
 /// Tiles of eight sums, each multiplied while the one before it is finished, which other parts of the processor do. `count`
 /// is a multiple of such tiles; windows are of one segment.
-INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish, const enum form form,
-                              const struct place *places, ptrdiff_t count) {
+INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish, const int takes_words,
+                              const enum form form, const struct place *places, ptrdiff_t count) {
     enum { most = 8 };
     const int vectors = vectors_of(form), pixels = most / vectors, half = pixels / 2;
     struct ending ending;
-    ending_loaded(&ending, pass, finish, vectors);
+    ending_loaded(&ending, &pass->epilogue, finish, vectors, pass->first);
     integers sums[most][2], ready[most][2];
     for (ptrdiff_t i = 0; i <= count; i += pixels) {
         const struct place *before = places + i - pixels;
@@ -183,7 +165,7 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
         }
         for (int part = 0; part < 2; part++) {
             if (step < end) {
-                step_added(sums, 0, pixels, form, rows, step, packed);
+                step_added(sums, takes_words, pixels, form, rows, step, packed);
                 packed += vectors * WIDTH * 8, step += 8;
                 kept(sums, pixels, vectors);
             }
@@ -192,7 +174,7 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
                                 (const integers(*)[2])(ready + part * half), half);
         }
         for (; step < end; step += 8, packed += vectors * WIDTH * 8)
-            step_added(sums, 0, pixels, form, rows, step, packed);
+            step_added(sums, takes_words, pixels, form, rows, step, packed);
         for (int p = 0; p < pixels; p++)
             for (int v = 0; v < vectors; v++) ready[p][v] = sums[p][v];
     }
@@ -204,9 +186,9 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
     // A copy that no store of bytes can change, as far as the compiler knows.
     const struct pass own = *shared, *pass = &own;
 #ifdef HAS_MANY_REGISTERS
-    if (!takes_words && form != vector_and_half && finish != finish_any && finish != finish_float && pass->segments == 1) {
+    if (form != vector_and_half && finish != finish_any && finish != finish_float && pass->segments == 1) {
         const ptrdiff_t whole = count & ~(form == one_vector ? 7 : 3);
-        overlapping_tiles(pass, finish, form, places, whole);
+        overlapping_tiles(pass, finish, takes_words, form, places, whole);
         count -= whole, places += whole;
     }
 #endif

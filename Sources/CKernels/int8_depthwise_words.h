@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Windows of 3x3, one filter per channel, where inputs or outputs are int16. A column of a window is two pairs of rows, {upper
+// Windows of 3x3, one filter per channel, where inputs or outputs are int16; outputs may be float. A column of a window is two pairs of rows, {upper
 // two rows} and {third row, the one below}, interleaved once for all windows that share it, those of the next row of outputs
 // among them, which multiply the same pairs by other weights. Interleaving within 128-bit lanes leaves the channels of a block in
 // another order, which packing the results undoes: vector j has channels 8 * lane + 4 * j ... 4 * j + 3 of each lane. Everything
@@ -21,6 +21,7 @@ typedef uint8_t bytes_of_words __attribute__((vector_size(words_channels)));
 struct beside_words {
     vector multiplier[2], bias[2], inverse_scale[2], zero[2];
     words low, high;
+    float least, most;
     /// As `int8_pack_depthwise_words` has them.
     const int8_t *packed;
 };
@@ -95,8 +96,18 @@ INLINE void words_steps(integers (*steps)[words_outputs][2], const struct words_
             vector f = fused(__builtin_convertvector(sums[y][o], vector), b->multiplier[half], b->bias[half]);
             if (finish == finish_silu || finish == finish_words_silu)
                 f = fused(f / one_and_exponential(f), b->inverse_scale[half], b->zero[half]);
-            steps[y][o][half] = nearest(f);
+            if (finish == finish_float) f = least(greatest(f, splat(b->least)), splat(b->most));
+            steps[y][o][half] = finish == finish_float ? (integers)f : nearest(f);
         }
+}
+
+/// Floats of both halves of the channels, `count` of them that exist.
+INLINE void words_stored_as_floats(uint8_t *target, const integers halves[2], ptrdiff_t count) {
+    float numbers[words_channels], in_order[words_channels];
+    memcpy(numbers, halves, sizeof numbers);
+    for (int j = 0; j < 2; j++)
+        for (int lane = 0; lane < WIDTH / 4; lane++) memcpy(in_order + lane * 8 + j * 4, numbers + j * WIDTH + lane * 4, 16);
+    memcpy(target, in_order, (size_t)(count < words_channels ? count : words_channels) * sizeof(float));
 }
 
 /// Outputs x ... x + outputs of one or two rows.
@@ -111,6 +122,10 @@ INLINE void words_windows(const struct words_row *r, const enum finish finish, c
     }
     for (int y = 0; y < rows; y++)
         for (int o = 0; o < outputs; o++) {
+            if (finish == finish_float) {
+                words_stored_as_floats(r->output + y * r->output_row + (x + o) * r->output_pitch, steps[y][o], r->count);
+                continue;
+            }
             const words packed = (words)pack_words(steps[y][o][0], steps[y][o][1]);
             const words w = __builtin_elementwise_max(__builtin_elementwise_min(packed, r->beside->high), r->beside->low);
             uint8_t *target = r->output + y * r->output_row + (x + o) * r->output_pitch;
@@ -158,6 +173,7 @@ ROWS_OF(finish_linear)
 ROWS_OF(finish_silu)
 ROWS_OF(finish_words)
 ROWS_OF(finish_words_silu)
+ROWS_OF(finish_float)
 #undef ROW
 #undef ROWS_OF
 
@@ -170,6 +186,7 @@ static void (*const words_runs[finish_count][2][3])(const struct words_row *) = 
     RUNS(finish_silu),
     RUNS(finish_words),
     RUNS(finish_words_silu),
+    RUNS(finish_float),
 };
 #undef RUNS
 
@@ -190,8 +207,9 @@ static void words_block_beside(struct beside_words *b, const struct int8_convolu
         in_order_of_sums(b->inverse_scale, e->inverse_scale + c);
         in_order_of_sums(b->zero, e->zero + c);
     }
-    for (int i = 0; i < words_channels; i++) {
-        b->low[i] = e->low_words ? e->low_words[c + i] : e->low[c + i];
+    b->least = e->activation.low, b->most = e->activation.high;
+    for (int i = 0; i < words_channels && (e->high_words || e->high); i++) {
+        b->low[i] = e->high_words ? e->low_words[c + i] : e->low[c + i];
         b->high[i] = e->high_words ? e->high_words[c + i] : e->high[c + i];
     }
     b->packed = (const int8_t *)task->weights + c * INT8_DEPTHWISE_WORDS_BYTES;
@@ -207,9 +225,9 @@ static struct int8_convolution words_from(const struct int8_convolution *task, p
     rest.outside += task->takes_words ? 2 * c : c;
     e->multiplier += c, e->bias += c;
     if (e->inverse_scale) e->inverse_scale += c, e->zero += c;
-    if (e->low_words)
+    if (e->high_words)
         e->low_words += c, e->high_words += c;
-    else
+    else if (e->high)
         e->low += c, e->high += c;
     return rest;
 }

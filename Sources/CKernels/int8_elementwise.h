@@ -39,12 +39,14 @@ static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_
                 octets best;
                 if (height == 3 && width == 3)
                     window_maximum(&best, window + c, 3, 3, row_step, step);
+                else if (height == 2 && width == 2)
+                    window_maximum(&best, window + c, 2, 2, row_step, step);
                 else
                     window_maximum(&best, window + c, height, width, row_step, step);
                 if (pool->channels - c >= 32)
                     memcpy(target + c, &best, sizeof best);
                 else
-                    memcpy(target + c, &best, (size_t)(pool->channels - c));
+                    copy_few(target + c, &best, pool->channels - c);
             }
         }
 }
@@ -80,9 +82,13 @@ static void average_pool(const struct float_pool *pool, const float *multiplier,
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += WIDTH) {
                 const ptrdiff_t left = pool->channels - c, count = left < WIDTH ? left : WIDTH;
-                const integers sum = window_sum(w, origin + c, rows, columns, count);
+                const int is_whole = count == WIDTH;
+                const integers sum = is_whole ? window_sum(w, origin + c, rows, columns, WIDTH)
+                                              : window_sum(w, origin + c, rows, columns, count);
                 const vector mean = __builtin_convertvector(sum, vector) * share;
-                store_bytes(target + c, fused(mean, load_part(multiplier + c, count), load_part(bias + c, count)), count);
+                const vector factor = is_whole ? load(multiplier + c) : load_part(multiplier + c, count);
+                const vector offset = is_whole ? load(bias + c) : load_part(bias + c, count);
+                store_bytes(target + c, fused(mean, factor, offset), count);
             }
         }
 }
@@ -100,17 +106,43 @@ static void requantize(const float *multiplier, const float *bias, const uint8_t
     }
 }
 
+/// Numbers of channels, of which a vector may have a part alone.
+INLINE vector factors_part(const float *p, const int is_whole, ptrdiff_t count) {
+    return is_whole ? load(p) : load_part(p, count);
+}
+
+/// (x - zero) * scale of bytes.
+INLINE vector less_zero(const uint8_t *x, const float *zero, const int is_whole, ptrdiff_t count) {
+    return (is_whole ? load_bytes(x) : load_bytes_part(x, count)) - factors_part(zero, is_whole, count);
+}
+
+/// One vector of channels of `add`.
+INLINE void added(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
+                  const uint8_t *a, const uint8_t *b, uint8_t *y, ptrdiff_t c, const int is_whole, ptrdiff_t count) {
+    const vector second =
+        less_zero(b + c, e->residual_zero + c, is_whole, count) * factors_part(e->residual_scale + c, is_whole, count);
+    vector f = fused(less_zero(a + c, zero_a + c, is_whole, count), factors_part(scale_a + c, is_whole, count), second);
+    f = activated(f, is_clamp ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
+    f = fused(f, factors_part(e->inverse_scale + c, is_whole, count), factors_part(e->zero + c, is_whole, count));
+    store_bytes(y + c, f, is_whole ? WIDTH : count);
+}
+
+INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
+                       const uint8_t *a, ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y,
+                       ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch) {
+        ptrdiff_t c = 0;
+        for (; c + WIDTH <= count; c += WIDTH) added(e, is_clamp, scale_a, zero_a, a, b, y, c, 1, WIDTH);
+        if (c < count) added(e, is_clamp, scale_a, zero_a, a, b, y, c, 0, count - c);
+    }
+}
+
 static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
                 ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
-    for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch)
-        for (ptrdiff_t c = 0; c < count; c += WIDTH) {
-            const ptrdiff_t n = count - c < WIDTH ? count - c : WIDTH;
-            const vector second =
-                (load_bytes_part(b + c, n) - load_part(e->residual_zero + c, n)) * load_part(e->residual_scale + c, n);
-            vector f = fused(load_bytes_part(a + c, n) - load_part(zero_a + c, n), load_part(scale_a + c, n), second);
-            f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
-            store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, n), load_part(e->zero + c, n)), n);
-        }
+    if (e->activation.activation == float_clamp)
+        added_rows(e, 1, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);
+    else
+        added_rows(e, 0, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);
 }
 
 static void quantize(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
@@ -218,10 +250,10 @@ static void quantize_planes(const float *scale, const float *zero, const float *
 
 static void dequantize(const float *scale, const float *zero, const uint8_t *x, ptrdiff_t x_pitch, float *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
-    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch)
-        for (ptrdiff_t c = 0; c < count; c += WIDTH) {
-            const ptrdiff_t n = count - c < WIDTH ? count - c : WIDTH;
-            const vector v = (load_bytes_part(x + c, n) - load_part(zero + c, n)) * load_part(scale + c, n);
-            memcpy(y + c, &v, (size_t)n * sizeof(float));
-        }
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        ptrdiff_t c = 0;
+        for (; c + WIDTH <= count; c += WIDTH) store(y + c, less_zero(x + c, zero + c, 1, WIDTH) * load(scale + c));
+        const ptrdiff_t n = count - c;
+        if (n > 0) store_part(y + c, less_zero(x + c, zero + c, 0, n) * load_part(scale + c, n), n);
+    }
 }

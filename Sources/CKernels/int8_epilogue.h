@@ -75,6 +75,40 @@ INLINE struct factors factors_of(const struct int8_epilogue *e, const enum finis
     return f;
 }
 
+/// Bounds of words, as `struct bounds` has those of bytes.
+struct word_bounds {
+    words low, high;
+};
+
+INLINE struct word_bounds word_bounds_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
+    struct word_bounds b = {{0}, {0}};
+    if (!makes_words(finish)) return b;
+    memcpy(&b.low, e->low_words + c, sizeof b.low);
+    memcpy(&b.high, e->high_words + c, sizeof b.high);
+    return b;
+}
+
+/// What an epilogue takes beside the sums of one or two vectors of filters.
+struct ending {
+    struct factors factors[2];
+    struct bounds bounds;
+    struct word_bounds word_bounds;
+};
+
+INLINE void ending_loaded(struct ending *ending, const struct int8_epilogue *e, const enum finish finish, const int vectors,
+                          ptrdiff_t c) {
+    for (int v = 0; v < vectors; v++) {
+        struct factors *factors = &ending->factors[v];
+        *factors = factors_of(e, finish, c + v * WIDTH);
+#ifdef HAS_MANY_REGISTERS
+        KEEP_IN_REGISTER(factors->multiplier);
+        KEEP_IN_REGISTER(factors->bias);
+#endif
+    }
+    ending->bounds = bounds_of(e, finish, c);
+    ending->word_bounds = word_bounds_of(e, finish, c);
+}
+
 /// rint(sum * multiplier) + zero. Beyond 2^22 it is no rounding any more, but far beyond all bytes.
 INLINE vector rounded_product(vector sum, vector multiplier, vector zero) {
     return (sum * multiplier + splat(ROUNDING)) + (zero - splat(ROUNDING));
@@ -129,18 +163,17 @@ INLINE void store_floats(float *p, const vector *v, const int vectors, ptrdiff_t
     }
 }
 
-/// Stores filters c ... c + vectors * WIDTH of a pixel as words, `count` of them that exist, more than (vectors - 1) * WIDTH.
-INLINE void store_words(const struct int8_epilogue *e, int16_t *p, const vector *v, const int vectors, ptrdiff_t c,
-                        ptrdiff_t count) {
-    words low, high;
-    memcpy(&low, e->low_words + c, sizeof low);
-    memcpy(&high, e->high_words + c, sizeof high);
+/// Stores a pixel as words from `p` on, `count` of them that exist, more than (vectors - 1) * WIDTH.
+INLINE void store_words(const struct word_bounds *bounds, int16_t *p, const vector *v, const int vectors, ptrdiff_t count) {
+#ifdef HAS_MASKS
+    if (vectors == 1) return store_words_masked(p, nearest(v[0]), bounds->low, bounds->high, count);
+#endif
     const integers first = nearest(v[0]), second = vectors > 1 ? nearest(v[1]) : first;
-    const words w = __builtin_elementwise_max(__builtin_elementwise_min(joined_words(first, second), high), low);
+    const words w = __builtin_elementwise_max(__builtin_elementwise_min(joined_words(first, second), bounds->high), bounds->low);
     if (count == vectors * WIDTH)
-        memcpy(p + c, &w, (size_t)vectors * WIDTH * 2);
+        memcpy(p, &w, (size_t)vectors * WIDTH * 2);
     else
-        copy_few(p + c, &w, count * 2);
+        copy_few(p, &w, count * 2);
 }
 
 /// Stores filters c ... c + vectors * WIDTH of two pixels, `count` of them that exist, more than (vectors - 1) * WIDTH.

@@ -3,7 +3,7 @@
 // exactly, so all instruction sets compute the same bits. The including file defines WIDTH, INLINE, and for its instruction
 // set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even; beyond 2^22 to one
 // beyond 255 with the same sign); if it has loads and stores of parts of vectors, HAS_MASKS, `load_bytes_masked`,
-// `store_floats_masked` and `store_saturated_part`.
+// `load_floats_masked`, `store_floats_masked`, `store_words_masked` and `store_saturated_part`.
 #pragma once
 #include "ckernels_int8.h"
 

@@ -197,7 +197,8 @@ INLINE void winograd_outputs(const struct int8_convolution *task, const enum fin
         const ptrdiff_t left = filters - v * WIDTH;
         struct winograd_place place = {
             .c = c + v * WIDTH, .count = left < WIDTH ? left : WIDTH, .residual = residual, .output = output};
-        const struct ending ending = {{factors_of(&task->epilogue, finish, place.c)}, bounds_of(&task->epilogue, finish, place.c)};
+        struct ending ending;
+        ending_loaded(&ending, &task->epilogue, finish, 1, place.c);
         const vector correction = load(scales + v * WIDTH);
         for (ptrdiff_t t = 0; t < count; t++) {
             const ptrdiff_t y = (first + t) / across * 4, x = (first + t) % across * 4;

@@ -88,7 +88,7 @@ extension PlanBuilder {
                 makesWords: makesWords, residual: added.flatMap { $0 },
                 isResidualAfterActivation: convolution.residual == .afterActivation)
         }
-        if (makesWords || (hasWords && isDepthwise)) && !epilogue.isBounded { return false }
+        if (makesWords || (hasWords && isDepthwise)) && !isFloat(y) && !epilogue.isBounded { return false }
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd && weightZero == 0
         let form: QuantizedLayer.Form =
             switch (isDepthwise, hasWords) {
@@ -130,7 +130,9 @@ extension PlanBuilder {
                 return false
             }
         }
-        if isDepthwise { return convolution.suitsDepthwiseWords && !isFloat(y) }
+        if isDepthwise {
+            return convolution.suitsDepthwiseWords && (!isFloat(y) || convolution.writesFloatsOfWords)
+        }
         return graph[y].type != .int16 || convolution.writesWords
     }
 

@@ -172,6 +172,11 @@ extension Convolution {
         kernel == [3, 3] && dilations == [1, 1] && (1...2).contains(strides[1]) && writesWords
     }
 
+    /// Whether the kernels of one filter per channel have a form for float outputs where inputs are int16.
+    package var writesFloatsOfWords: Bool {
+        residual == nil && float_epilogue(activation).activation == float_clamp
+    }
+
     /// Whether what follows the sums has a form for int16 outputs.
     package var writesWords: Bool {
         guard residual == nil else { return false }

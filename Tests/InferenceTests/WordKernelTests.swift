@@ -172,7 +172,7 @@ struct WordKernelTests {
             LayerCase(channels: $0, filters: $0, height: 7, width: 11, kernel: 3, padding: 1, gap: 3)
         }
         for shape in shapes {
-            for makes in [Stored.bytes, .words] {
+            for makes in Stored.allCases {
                 for takesWords in [true, false] {
                     check(Layer(shape, values, isDepthwise: true, takesWords: takesWords), kernels, makes: makes)
                 }

@@ -85,7 +85,7 @@ struct int8_kernels {
     void (*depthwise)(const struct int8_convolution *, const uint8_t *input, const uint8_t *residual, void *output,
                       ptrdiff_t begin, ptrdiff_t end);
     /// The same for windows of 3x3, dilation 1 and a horizontal stride of 1 or 2, of words or bytes to words or bytes, linear or
-    /// SiLU. Weights as `int8_pack_depthwise_words` made them.
+    /// SiLU, or to floats with bounds. Weights as `int8_pack_depthwise_words` made them.
     void (*depthwise_words)(const struct int8_convolution *, const void *input, void *output, ptrdiff_t begin, ptrdiff_t end);
     /// Maximum; rows [begin, end). Positions outside of the image do not count.
     void (*max_pool)(const struct float_pool *, const uint8_t *input, uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
