@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Windows of 3x3, one filter per channel, where inputs or outputs are int16; outputs may be float. A column of a window is two pairs of rows, {upper
-// two rows} and {third row, the one below}, interleaved once for all windows that share it, those of the next row of outputs
-// among them, which multiply the same pairs by other weights. Interleaving within 128-bit lanes leaves the channels of a block in
-// another order, which packing the results undoes: vector j has channels 8 * lane + 4 * j ... 4 * j + 3 of each lane. Everything
-// per channel is brought into that order first.
+// Windows of 3x3, one filter per channel, where inputs or outputs are int16; outputs may be float. A column of a window is two
+// pairs of rows, {upper two rows} and {third row, the one below}, interleaved once for all windows that share it, those of the
+// next row of outputs among them, which multiply the same pairs by other weights. Interleaving within 128-bit lanes leaves the
+// channels of a block in another order, which packing the results undoes: vector j has channels 8 * lane + 4 * j ... 4 * j + 3
+// of each lane. Everything per channel is brought into that order first.
 #pragma once
 #include "int8_epilogue.h"
 

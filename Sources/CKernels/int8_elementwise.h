@@ -138,7 +138,8 @@ INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const 
 }
 
 static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
-                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
+                ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
+                ptrdiff_t count) {
     if (e->activation.activation == float_clamp)
         added_rows(e, 1, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);
     else

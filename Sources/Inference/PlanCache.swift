@@ -34,7 +34,8 @@ package struct PlanCache: Sendable {
 
         /// What may be said of a model when it is used, and changes its plan.
         private func variant(_ model: Model) -> String {
-            model.preprocessing.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.description)" }.joined(separator: "\n")
+            model.preprocessing.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.description)" }
+                .joined(separator: "\n")
         }
     }
 

@@ -8,7 +8,7 @@ import Testing
 
 /// A quantized network gives the same bytes on every instruction set, with any number of threads, and in any batch.
 struct WholeNetworkTests {
-    /// Direct and Winograd convolutions, depthwise ones, fused residuals and functions, pools, views, copies, and an output
+    /// Direct and Winograd convolutions, depthwise ones, fused residuals and functions, pools, views, copies, and outputs
     /// in float.
     private static func network() throws -> Graph {
         var numbers = Numbers(seed: 17)
@@ -47,7 +47,8 @@ struct WholeNetworkTests {
         let deep = try layer(layer(down, 70, 3, .hardSwish), 70, 3, stride: 2, isDepthwise: true, .silu)
         let wide = try layer(deep, 33, 1)
         let pooled = try apply(.globalPool(.average), [wide])
-        let heads = [try layer(pooled, 10, 1), try layer(wide, 12, 3)]
+        let fine = try layer(layer(first, 20, 1), 20, 3, isDepthwise: true)
+        let heads = [try layer(pooled, 10, 1), try layer(wide, 12, 3), fine]
         var graph = builder.graph
         graph.outputs = heads
         for (index, id) in heads.enumerated() { graph[id].name = "y\(index)" }
@@ -107,6 +108,7 @@ struct WholeNetworkTests {
         }
         #expect(layers.count >= 4)
         #expect(layers.contains { $0.isDepthwise })
+        #expect(layers.contains { $0.isDepthwise && $0.outputs[0].map(model.graph.outputs.contains) ?? false })
         var builder = PlanBuilder(model.graph, images: [:], kernels: .best, int8Kernels: .best, threads: 1)
         _ = try builder.build()
         #expect(builder.unfoldable.isEmpty)
