@@ -150,7 +150,6 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
     ending_loaded(&ending, &pass->epilogue, finish, vectors, pass->first);
     integers sums[most][2], ready[most][2];
     for (ptrdiff_t i = 0; i <= count; i += pixels) {
-        const struct place *before = places + i - pixels;
         const int8_t *packed = pass->packed;
         const uint8_t *rows[most];
         ptrdiff_t step = pass->offsets[0];
@@ -170,7 +169,7 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
                 kept(sums, pixels, vectors);
             }
             if (i > 0)
-                places_finished(pass, finish, vectors, &ending, before + part * half,
+                places_finished(pass, finish, vectors, &ending, places + (i - pixels + part * half),
                                 (const integers(*)[2])(ready + part * half), half);
         }
         for (; step < end; step += 8, packed += vectors * WIDTH * 8)
