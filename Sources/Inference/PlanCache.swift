@@ -11,8 +11,8 @@ import Tensors
     import Darwin
 #endif
 
-/// A folder with what loading a model file once found out: weights packed for this processor, and which files were compared
-/// with their digests.
+/// A folder with what loading a model file once found out: weights packed for this processor, and which files were found
+/// undamaged since they were written.
 ///
 /// Nothing depends on it. What is missing, damaged, or of another program is made again; a folder that cannot be written
 /// stays as it is. Files come whole, by a rename, so that several programs may share a folder. Packed weights are written behind
@@ -40,7 +40,7 @@ package struct PlanCache: Sendable {
     }
 
     /// More, or of more bytes together, are not kept: the oldest go.
-    private static let maximumFiles = 64
+    private static let maximumFiles = 96
     private static let maximumBytes = 1 << 30
 
     /// Nil: nothing is kept.
@@ -71,7 +71,7 @@ package struct PlanCache: Sendable {
             wasKnown = isIntact(digest, stamp)
             return wasKnown
         }
-        if !wasKnown && contents.stamp.isSettled { remember(contents) }
+        if !wasKnown && contents.stamp.isSettled { remember(contents.digest, contents.stamp) }
         return contents
     }
 
@@ -96,9 +96,9 @@ package struct PlanCache: Sendable {
         return file.bytes.elementsEqual(note(digest, stamp))
     }
 
-    private func remember(_ contents: ModelFile.Contents) {
-        guard let path = stampPath(contents.digest) else { return }
-        write(path) { $0(note(contents.digest, contents.stamp)) }
+    private func remember(_ digest: String, _ stamp: FileStamp) {
+        guard let path = stampPath(digest) else { return }
+        write(path) { $0(note(digest, stamp)) }
     }
 
     // MARK: Packed weights
@@ -112,8 +112,12 @@ package struct PlanCache: Sendable {
     /// - Parameter variant: what else the plan depends on.
     private func constants(_ slot: Slot, variant: String) -> PackedConstants {
         let key = Self.key(slot.digest, variant)
-        guard let path = planPath(key), let file = PlanCacheFile(path, key: key) else { return PackedConstants() }
-        return PackedConstants(findings: file.findings) { file.buffer($0, label: $1, byteCount: $2) }
+        let name = "plan:\(Self.name(key))"
+        guard let path = planPath(key), var file = PlanCacheFile(path, key: key, isKnown: { isIntact(name, $0) }) else {
+            return PackedConstants()
+        }
+        if !file.isKnown && file.stamp.isSettled && file.becomeKnown() { remember(name, file.stamp) }
+        return PackedConstants(findings: file.findings) { [file] in file.buffer($0, label: $1, byteCount: $2) }
     }
 
     private func store(
@@ -144,8 +148,11 @@ package struct PlanCache: Sendable {
 
     private func planPath(_ key: [UInt8]) -> String? {
         guard let folder, Self.program != nil else { return nil }
-        let name = String(key.withUnsafeBytes { Checksum.of($0) }, radix: 16)
-        return "\(folder)/\(name).plan"
+        return "\(folder)/\(Self.name(key)).plan"
+    }
+
+    private static func name(_ key: [UInt8]) -> String {
+        String(key.withUnsafeBytes { Checksum.of($0) }, radix: 16)
     }
 
     // MARK: Files

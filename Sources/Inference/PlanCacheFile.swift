@@ -25,12 +25,17 @@ struct PlanCacheFile {
     private static let entryBytes = 32
 
     let findings: PackedConstants.Findings
+    /// Whether entries need not be compared with their checksums (any more).
+    private(set) var isKnown: Bool
     private let file: MappedFile
     private let entries: Int
     private let count: Int
 
+    var stamp: FileStamp { file.stamp }
+
+    /// - Parameter isKnown: whether all entries of the file with this stamp were found undamaged before.
     /// - Returns: nil unless the file is one for this key, whole, and written by this user.
-    init?(_ path: String, key: [UInt8]) {
+    init?(_ path: String, key: [UInt8], isKnown: (FileStamp) -> Bool) {
         guard let file = try? MappedFile(path), file.isOwn else { return nil }
         let bytes = file.bytes
         guard bytes.count >= Self.fixedBytes, bytes.prefix(8).elementsEqual(Self.magic) else { return nil }
@@ -52,21 +57,37 @@ struct PlanCacheFile {
         self.file = file
         self.count = count
         entries = start + unfolded * 8
+        self.isKnown = isKnown(file.stamp)
+    }
+
+    /// Compares all entries with their checksums.
+    mutating func becomeKnown() -> Bool {
+        isKnown = (0..<count).allSatisfy { index in
+            guard let bytes = bytes(index) else { return false }
+            return number(index, 3) == Checksum.of(bytes)
+        }
+        return isKnown
+    }
+
+    private func number(_ index: Int, _ place: Int) -> UInt64 {
+        file.bytes.loadUnaligned(fromByteOffset: entries + index * Self.entryBytes + place * 8, as: UInt64.self)
+    }
+
+    /// Nil where they would not lie in the file.
+    private func bytes(_ index: Int) -> UnsafeRawBufferPointer? {
+        guard let offset = Int(exactly: number(index, 1)), let byteCount = Int(exactly: number(index, 2)),
+            offset % Self.alignment == 0, offset <= file.bytes.count - Self.alignment,
+            byteCount <= file.bytes.count - offset - Self.alignment
+        else { return nil }
+        return UnsafeRawBufferPointer(rebasing: file.bytes[offset..<(offset + byteCount)])
     }
 
     /// The bytes of an entry; nil unless it is that of the label and the size, and undamaged.
     func buffer(_ index: Int, label: UInt64, byteCount: Int) -> Buffer? {
-        guard index < count else { return nil }
-        let entry = entries + index * Self.entryBytes
-        func number(_ place: Int) -> UInt64 {
-            file.bytes.loadUnaligned(fromByteOffset: entry + place * 8, as: UInt64.self)
-        }
-        guard number(0) == label, number(2) == UInt64(byteCount), let offset = Int(exactly: number(1)),
-            offset % Self.alignment == 0, offset <= file.bytes.count,
-            byteCount <= file.bytes.count - offset - Self.alignment
+        guard index < count, number(index, 0) == label, let bytes = bytes(index), bytes.count == byteCount,
+            isKnown || number(index, 3) == Checksum.of(bytes)
         else { return nil }
-        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[offset..<(offset + byteCount)])
-        return number(3) == Checksum.of(bytes) ? Buffer(borrowing: bytes, owner: file) : nil
+        return Buffer(borrowing: bytes, owner: file)
     }
 
     /// The pieces of a file, one after the other: the header, then bytes and zeros in turn.

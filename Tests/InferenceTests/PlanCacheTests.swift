@@ -85,6 +85,26 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == whole)
     }
 
+    @Test func aPlanThatWasFoundUndamagedIsComparedAgainOnceItIsWritten() throws {
+        let expected = try load()
+        let path = try #require(try files(".plan").first)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        // Files just written may be written again without showing it.
+        Thread.sleep(forTimeInterval: 0.2)
+        #expect(try load() == expected)
+        // Of the model, and of the plan.
+        #expect(try files(".intact").count == 2)
+        #expect(try load() == expected)
+        var damaged = whole
+        for index in stride(from: whole.count / 2, to: whole.count, by: 40) { damaged[index] ^= 0x55 }
+        // In place: the same inode and size.
+        let handle = try #require(FileHandle(forUpdatingAtPath: path))
+        try handle.write(contentsOf: damaged)
+        try handle.close()
+        #expect(try load() == expected)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == whole)
+    }
+
     /// Whoever may write the cache may change results, but not more.
     @Test func numbersOfAHostileCacheAreChecked() throws {
         let expected = try load()
