@@ -27,15 +27,15 @@ INLINE vector greatest(vector a, vector b) { return choose(a > b, a, b); }
 INLINE vector fused(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE vector real(integers v) { return __builtin_convertvector(v, vector); }
 
-/// The first `count` numbers, 0 <= count <= WIDTH, the others zero.
+#ifndef HAS_PARTS
+/// The first `count` numbers, 0 <= count <= WIDTH, the others zero; an instruction set may have its own.
 INLINE vector load_part(const float *p, ptrdiff_t count) {
-#ifdef HAS_MASKS
-    return load_floats_masked(p, count);
-#endif
+    if (count == WIDTH) return load(p);
     vector v = {0};
     memcpy(&v, p, (size_t)count * sizeof(float));
     return v;
 }
+#endif
 
 /// Nearest integer, ties to even, saturated to 0...255. Adding 1.5 * 2^23 rounds; the clamp comes first, so it is exact.
 INLINE void store_bytes(uint8_t *p, vector v, ptrdiff_t count) {

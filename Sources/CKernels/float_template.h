@@ -27,8 +27,8 @@ INLINE vector fused(vector a, vector b, vector c) {
 #endif
 }
 
-/// The first `count` numbers, 0 <= count <= WIDTH, the others zero; an instruction set may have its own.
 #ifndef HAS_PARTS
+/// The first `count` numbers, 0 <= count <= WIDTH, the others zero; an instruction set may have its own.
 INLINE vector load_part(const float *p, ptrdiff_t count) {
     vector v = {0};
     memcpy(&v, p, (size_t)count * sizeof(float));

@@ -18,15 +18,10 @@ INLINE __m512 greatest(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 INLINE __v16si nearest(__m512 x) { return (__v16si)_mm512_cvtps_epi32(x); }
 
 #define HAS_MANY_REGISTERS
+#include "parts_avx512.h"
 #define HAS_MASKS
 INLINE __m512 load_bytes_masked(const uint8_t *p, ptrdiff_t count) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), p)));
-}
-INLINE __m512 load_floats_masked(const float *p, ptrdiff_t count) {
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
-}
-INLINE void store_floats_masked(float *p, __m512 v, ptrdiff_t count) {
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);
 }
 
 typedef int16_t two_of_words __attribute__((vector_size(64)));

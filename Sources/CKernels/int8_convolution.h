@@ -66,7 +66,7 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
     const struct int8_epilogue *epilogue = &pass->epilogue;
     const ptrdiff_t c = pass->first;
 #ifdef HAS_FOURS
-    const int fours = vectors == 1 && pixels % 4 == 0 && finish != finish_float && finish != finish_any && !makes_words(finish);
+    const int fours = vectors == 1 && pixels % 4 == 0 && makes_bytes(finish);
 #else
     const int fours = 0;
 #endif
@@ -104,23 +104,28 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
     }
 }
 
+/// Windows of `pixels` places and what their sums begin with, of two vectors of filters or one. Returns where the weights are.
+INLINE const int8_t *tile_begun(integers (*sums)[2], const uint8_t **rows, const struct pass *pass, const int pixels,
+                                const int vectors, const struct place *places) {
+    for (int p = 0; p < pixels; p++) rows[p] = places[p].window;
+    for (int v = 0; v < vectors; v++) {
+        const integers start = *(const loose_integers *)(pass->packed + v * WIDTH * 4);
+        for (int p = 0; p < pixels; p++) sums[p][v] = start;
+    }
+    return pass->packed + vectors * WIDTH * 4;
+}
+
 /// Sums of `pixels` windows, then the epilogue.
 INLINE void tile(const struct pass *pass, const enum finish finish, const int takes_words, const int pixels,
                  const enum form form, const struct place *places) {
     const int vectors = vectors_of(form);
-    const int8_t *packed = pass->packed;
     const uint8_t *rows[TILE_PIXELS];
     integers sums[TILE_PIXELS][2];
-    for (int p = 0; p < pixels; p++) rows[p] = places[p].window;
-    for (int v = 0; v < vectors; v++) {
-        const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
-        for (int p = 0; p < pixels; p++) sums[p][v] = start;
-    }
+    const int8_t *packed = tile_begun(sums, rows, pass, pixels, vectors, places);
     if (finish == finish_any && pass->starts) {
         for (int p = 0; p < pixels; p++)
             for (int v = 0; v < vectors; v++) sums[p][v] += pass->starts[places - pass->places + p];
     }
-    packed += vectors * WIDTH * 4;
     for (ptrdiff_t segment = 0; segment < pass->segments; segment++) {
         ptrdiff_t step = pass->offsets[segment];
         const ptrdiff_t end = step + pass->length;
@@ -154,14 +159,7 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
         const uint8_t *rows[most];
         ptrdiff_t step = pass->offsets[0];
         const ptrdiff_t end = i < count ? step + pass->length : step;
-        if (step < end) {
-            for (int p = 0; p < pixels; p++) rows[p] = places[i + p].window;
-            for (int v = 0; v < vectors; v++) {
-                const integers start = *(const loose_integers *)(packed + v * WIDTH * 4);
-                for (int p = 0; p < pixels; p++) sums[p][v] = start;
-            }
-            packed += vectors * WIDTH * 4;
-        }
+        if (step < end) packed = tile_begun(sums, rows, pass, pixels, vectors, places + i);
         for (int part = 0; part < 2; part++) {
             if (step < end) {
                 step_added(sums, takes_words, pixels, form, rows, step, packed);

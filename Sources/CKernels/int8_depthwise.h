@@ -22,21 +22,20 @@ INLINE uint8_t *target_of(const struct run *r, ptrdiff_t x) {
     return r->output + (r->y * w->output_width + x) * w->output_pitch * element;
 }
 
-INLINE vector depthwise_finished(const struct run *r, const enum finish finish, vector sum, ptrdiff_t x) {
+INLINE vector depthwise_finished(const struct run *r, const enum finish finish, const struct ending *ending, vector sum,
+                                 ptrdiff_t x) {
     const struct int8_convolution *task = r->task;
     const ptrdiff_t index = r->y * task->window.output_width + x;
     const uint8_t *residual = r->residual ? r->residual + index * task->residual_pitch : NULL;
-    const struct factors factors = factors_of(&task->epilogue, finish, r->c);
-    return finished(&task->epilogue, finish, sum, &factors, residual, r->c, r->count);
+    return finished(&task->epilogue, finish, sum, &ending->factors[0], residual, r->c, r->count);
 }
 
-INLINE void depthwise_store(const struct run *r, const enum finish finish, uint8_t *target, vector v) {
-    if (!r->task->epilogue.high)
+INLINE void depthwise_store(const struct run *r, const enum finish finish, const struct ending *ending, uint8_t *target,
+                            vector v) {
+    if (makes_floats(&r->task->epilogue, finish))
         store_part((float *)target + r->c, v, r->count);
-    else {
-        const struct bounds bounds = bounds_of(&r->task->epilogue, finish, r->c);
-        store_pair(&r->task->epilogue, finish, &bounds, target, target, &v, &v, 1, r->c, r->count);
-    }
+    else
+        store_pair(&r->task->epilogue, finish, &ending->bounds, target, target, &v, &v, 1, r->c, r->count);
 }
 
 /// Any window, any place.
@@ -44,6 +43,8 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish, ptrdiff
     const struct float_window *w = &r->task->window;
     const ptrdiff_t padded = (r->task->channels + WIDTH - 1) / WIDTH * WIDTH;
     const float *packed = (const float *)r->task->weights + r->c;
+    struct ending ending;
+    ending_loaded(&ending, &r->task->epilogue, finish, 1, r->c);
     for (ptrdiff_t x = begin; x < end; x++) {
         vector sum = load(packed);
         const float *weight = packed + padded;
@@ -57,7 +58,7 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish, ptrdiff
                 sum = fused(load_bytes(p + r->c), load(weight), sum);
             }
         }
-        depthwise_store(r, finish, target_of(r, x), depthwise_finished(r, finish, sum, x));
+        depthwise_store(r, finish, &ending, target_of(r, x), depthwise_finished(r, finish, &ending, sum, x));
     }
 }
 

@@ -82,13 +82,9 @@ static void average_pool(const struct float_pool *pool, const float *multiplier,
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += WIDTH) {
                 const ptrdiff_t left = pool->channels - c, count = left < WIDTH ? left : WIDTH;
-                const int is_whole = count == WIDTH;
-                const integers sum = is_whole ? window_sum(w, origin + c, rows, columns, WIDTH)
-                                              : window_sum(w, origin + c, rows, columns, count);
+                const integers sum = window_sum(w, origin + c, rows, columns, count);
                 const vector mean = __builtin_convertvector(sum, vector) * share;
-                const vector factor = is_whole ? load(multiplier + c) : load_part(multiplier + c, count);
-                const vector offset = is_whole ? load(bias + c) : load_part(bias + c, count);
-                store_bytes(target + c, fused(mean, factor, offset), count);
+                store_bytes(target + c, fused(mean, load_part(multiplier + c, count), load_part(bias + c, count)), count);
             }
         }
 }
@@ -106,25 +102,18 @@ static void requantize(const float *multiplier, const float *bias, const uint8_t
     }
 }
 
-/// Numbers of channels, of which a vector may have a part alone.
-INLINE vector factors_part(const float *p, const int is_whole, ptrdiff_t count) {
-    return is_whole ? load(p) : load_part(p, count);
+/// x - zero of `count` channels.
+INLINE vector less_zero(const uint8_t *x, const float *zero, ptrdiff_t count) {
+    return load_bytes_part(x, count) - load_part(zero, count);
 }
 
-/// (x - zero) * scale of bytes.
-INLINE vector less_zero(const uint8_t *x, const float *zero, const int is_whole, ptrdiff_t count) {
-    return (is_whole ? load_bytes(x) : load_bytes_part(x, count)) - factors_part(zero, is_whole, count);
-}
-
-/// One vector of channels of `add`.
+/// Channels c ... c + count of `add`.
 INLINE void added(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
-                  const uint8_t *a, const uint8_t *b, uint8_t *y, ptrdiff_t c, const int is_whole, ptrdiff_t count) {
-    const vector second =
-        less_zero(b + c, e->residual_zero + c, is_whole, count) * factors_part(e->residual_scale + c, is_whole, count);
-    vector f = fused(less_zero(a + c, zero_a + c, is_whole, count), factors_part(scale_a + c, is_whole, count), second);
+                  const uint8_t *a, const uint8_t *b, uint8_t *y, ptrdiff_t c, ptrdiff_t count) {
+    const vector second = less_zero(b + c, e->residual_zero + c, count) * load_part(e->residual_scale + c, count);
+    vector f = fused(less_zero(a + c, zero_a + c, count), load_part(scale_a + c, count), second);
     f = activated(f, is_clamp ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
-    f = fused(f, factors_part(e->inverse_scale + c, is_whole, count), factors_part(e->zero + c, is_whole, count));
-    store_bytes(y + c, f, is_whole ? WIDTH : count);
+    store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, count), load_part(e->zero + c, count)), count);
 }
 
 INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
@@ -132,8 +121,8 @@ INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const 
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch) {
         ptrdiff_t c = 0;
-        for (; c + WIDTH <= count; c += WIDTH) added(e, is_clamp, scale_a, zero_a, a, b, y, c, 1, WIDTH);
-        if (c < count) added(e, is_clamp, scale_a, zero_a, a, b, y, c, 0, count - c);
+        for (; c + WIDTH <= count; c += WIDTH) added(e, is_clamp, scale_a, zero_a, a, b, y, c, WIDTH);
+        if (c < count) added(e, is_clamp, scale_a, zero_a, a, b, y, c, count - c);
     }
 }
 
@@ -253,8 +242,8 @@ static void dequantize(const float *scale, const float *zero, const uint8_t *x, 
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
         ptrdiff_t c = 0;
-        for (; c + WIDTH <= count; c += WIDTH) store(y + c, less_zero(x + c, zero + c, 1, WIDTH) * load(scale + c));
+        for (; c + WIDTH <= count; c += WIDTH) store(y + c, less_zero(x + c, zero + c, WIDTH) * load(scale + c));
         const ptrdiff_t n = count - c;
-        if (n > 0) store_part(y + c, less_zero(x + c, zero + c, 0, n) * load_part(scale + c, n), n);
+        if (n > 0) store_part(y + c, less_zero(x + c, zero + c, n) * load_part(scale + c, n), n);
     }
 }

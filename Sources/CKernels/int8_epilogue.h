@@ -36,6 +36,24 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
 
 INLINE int makes_words(const enum finish finish) { return finish == finish_words || finish == finish_words_silu; }
 
+/// Of `finish_any` the epilogue decides.
+INLINE int makes_bytes(const enum finish finish) {
+    return finish != finish_any && finish != finish_float && !makes_words(finish);
+}
+
+INLINE int makes_floats(const struct int8_epilogue *e, const enum finish finish) {
+    return finish == finish_float || (finish == finish_any && !e->high);
+}
+
+INLINE int has_silu(const enum finish finish) {
+    return finish == finish_silu || finish == finish_silu_residual || finish == finish_words_silu;
+}
+
+/// Whether the residual comes after a function, or bounds.
+INLINE int has_late_residual(const enum finish finish) {
+    return finish == finish_silu_residual || finish == finish_bounds_residual;
+}
+
 /// Bytes of an element of the output.
 INLINE ptrdiff_t element_bytes(const struct int8_epilogue *e) {
     return e->high ? 1 : e->high_words ? (ptrdiff_t)sizeof(int16_t) : (ptrdiff_t)sizeof(float);
@@ -48,7 +66,7 @@ struct bounds {
 
 INLINE struct bounds bounds_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
     struct bounds b = {{0}, {0}};
-    if (finish == finish_float || makes_words(finish) || (finish == finish_any && !e->high)) return b;
+    if (makes_words(finish) || makes_floats(e, finish)) return b;
     memcpy(b.low, e->low + c, sizeof b.low);
     memcpy(b.high, e->high + c, sizeof b.high);
     return b;
@@ -62,16 +80,12 @@ struct factors {
 /// Of filters c ... c + WIDTH.
 INLINE struct factors factors_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
     struct factors f = {.multiplier = load(e->multiplier + c)};
+    const int is_rescaled = has_silu(finish) || has_late_residual(finish);
     if (finish != finish_rounded) f.bias = load(e->bias + c);
-    if (finish == finish_rounded) f.zero = load(e->zero + c);
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
-        finish == finish_words_silu) {
-        f.inverse_scale = load(e->inverse_scale + c);
-        f.zero = load(e->zero + c);
-    }
-    if (finish == finish_linear_residual || finish == finish_silu_residual || finish == finish_bounds_residual)
-        f.residual_scale = load(e->residual_scale + c);
-    if (finish == finish_silu_residual || finish == finish_bounds_residual) f.residual_zero = load(e->residual_zero + c);
+    if (finish == finish_rounded || is_rescaled) f.zero = load(e->zero + c);
+    if (is_rescaled) f.inverse_scale = load(e->inverse_scale + c);
+    if (finish == finish_linear_residual || has_late_residual(finish)) f.residual_scale = load(e->residual_scale + c);
+    if (has_late_residual(finish)) f.residual_zero = load(e->residual_zero + c);
     return f;
 }
 
@@ -144,12 +158,10 @@ INLINE vector finished(const struct int8_epilogue *e, const enum finish finish, 
     if (finish == finish_linear_residual) f = fused(load_bytes_part(residual + c, count), by->residual_scale, f);
     if (finish == finish_float || finish == finish_bounds_residual)
         f = least(greatest(f, splat(e->activation.low)), splat(e->activation.high));
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_words_silu) f = f / one_and_exponential(f);
-    if (finish == finish_silu_residual || finish == finish_bounds_residual)
+    if (has_silu(finish)) f = f / one_and_exponential(f);
+    if (has_late_residual(finish))
         f = fused(load_bytes_part(residual + c, count) - by->residual_zero, by->residual_scale, f);
-    if (finish == finish_silu || finish == finish_silu_residual || finish == finish_bounds_residual ||
-        finish == finish_words_silu)
-        f = fused(f, by->inverse_scale, by->zero);
+    if (has_silu(finish) || has_late_residual(finish)) f = fused(f, by->inverse_scale, by->zero);
     return f;
 }
 
@@ -179,7 +191,7 @@ INLINE void store_words(const struct word_bounds *bounds, int16_t *p, const vect
 /// Stores filters c ... c + vectors * WIDTH of two pixels, `count` of them that exist, more than (vectors - 1) * WIDTH.
 INLINE void store_pair(const struct int8_epilogue *e, const enum finish finish, const struct bounds *bounds, void *first,
                        void *second, const vector *a, const vector *b, const int vectors, ptrdiff_t c, ptrdiff_t count) {
-    if (finish == finish_float || (finish == finish_any && !e->high)) {
+    if (makes_floats(e, finish)) {
         store_floats((float *)first + c, a, vectors, count);
         store_floats((float *)second + c, b, vectors, count);
         return;

@@ -2,8 +2,8 @@
 // Vectors of WIDTH numbers, and the functions of numbers that layers end with. Every operation is one that IEEE 754 rounds
 // exactly, so all instruction sets compute the same bits. The including file defines WIDTH, INLINE, and for its instruction
 // set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even; beyond 2^22 to one
-// beyond 255 with the same sign); if it has loads and stores of parts of vectors, HAS_MASKS, `load_bytes_masked`,
-// `load_floats_masked`, `store_floats_masked`, `store_words_masked` and `store_saturated_part`.
+// beyond 255 with the same sign); if it has loads and stores of parts of vectors, HAS_PARTS for those of floats, `load_part`
+// and `store_part`, and HAS_MASKS, `load_bytes_masked`, `store_words_masked` and `store_saturated_part`.
 #pragma once
 #include "ckernels_int8.h"
 
@@ -19,18 +19,16 @@ typedef int16_t words __attribute__((vector_size(WIDTH * 4)));
 #define KEEP_IN_REGISTER(v) __asm__ volatile("" : "+v"(v))
 #endif
 
+#ifndef HAS_PARTS
 /// Stores `count` floats, 1 <= count <= WIDTH.
 INLINE void store_part(float *p, vector v, ptrdiff_t count) {
-#ifdef HAS_MASKS
-    store_floats_masked(p, v, count);
-#else
     if (count == WIDTH) {
         *(loose *)p = v;
     } else {
         for (ptrdiff_t i = 0; i < count; i++) p[i] = v[i];
     }
-#endif
 }
+#endif
 
 /// 1 ... 64 bytes.
 INLINE void copy_few(void *target, const void *source, ptrdiff_t count) {

@@ -152,7 +152,7 @@ INLINE void winograd_row_stored(const struct int8_convolution *task, const enum 
         values[j] = finished(epilogue, finish, y[j], &ending->factors[0], residual, place->c, place->count);
     }
 #ifdef HAS_FOURS
-    if (finish != finish_float && finish != finish_any) {
+    if (makes_bytes(finish)) {
         integers steps[4];
         for (int j = 0; j < 4; j++) steps[j] = nearest(values[j]), targets[j] += place->c;
         return store_saturated_four(targets, steps, ending->bounds.low, ending->bounds.high, place->count);

@@ -130,9 +130,7 @@ extension PlanBuilder {
                 return false
             }
         }
-        if isDepthwise {
-            return convolution.suitsDepthwiseWords && (!isFloat(y) || convolution.writesFloatsOfWords)
-        }
+        if isDepthwise { return convolution.suitsDepthwiseWords(toFloats: isFloat(y)) }
         return graph[y].type != .int16 || convolution.writesWords
     }
 

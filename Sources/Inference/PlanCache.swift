@@ -34,8 +34,7 @@ package struct PlanCache: Sendable {
 
         /// What may be said of a model when it is used, and changes its plan.
         private func variant(_ model: Model) -> String {
-            model.preprocessing.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.description)" }
-                .joined(separator: "\n")
+            model.preprocessing.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n")
         }
     }
 
@@ -77,10 +76,12 @@ package struct PlanCache: Sendable {
 
     package func slot(for contents: ModelFile.Contents) -> Slot { Slot(cache: self, digest: contents.digest) }
 
-    private func stampPath(_ digest: String) -> String? {
-        guard let folder else { return nil }
-        return "\(folder)/\(digest.drop { $0 != ":" }.dropFirst().prefix(32)).intact"
+    /// - Parameter name: of a model file its digest; a kind, a colon, and the hexadecimal digits that the file is called by.
+    private func path(_ name: String, _ suffix: String) -> String? {
+        folder.map { "\($0)/\(name.drop { $0 != ":" }.dropFirst().prefix(32)).\(suffix)" }
     }
+
+    private func stampPath(_ name: String) -> String? { path(name, "intact") }
 
     /// The digest and the stamp, and a checksum.
     private func note(_ digest: String, _ stamp: FileStamp) -> [UInt8] {
@@ -112,10 +113,10 @@ package struct PlanCache: Sendable {
     /// - Parameter variant: what else the plan depends on.
     private func constants(_ slot: Slot, variant: String) -> PackedConstants {
         let key = Self.key(slot.digest, variant)
-        let name = "plan:\(Self.name(key))"
-        guard let path = planPath(key), var file = PlanCacheFile(path, key: key, isKnown: { isIntact(name, $0) }) else {
-            return PackedConstants()
-        }
+        let name = Self.name(key)
+        guard let path = planPath(name),
+            var file = PlanCacheFile(path, key: key, isKnown: { isIntact(name, $0) })
+        else { return PackedConstants() }
         if !file.isKnown && file.stamp.isSettled && file.becomeKnown() { remember(name, file.stamp) }
         return PackedConstants(findings: file.findings) { [file] in file.buffer($0, label: $1, byteCount: $2) }
     }
@@ -124,7 +125,7 @@ package struct PlanCache: Sendable {
         _ findings: PackedConstants.Findings?, _ entries: [PackedConstants.Entry], _ slot: Slot, variant: String
     ) {
         let key = Self.key(slot.digest, variant)
-        guard let path = planPath(key) else { return }
+        guard let path = planPath(Self.name(key)) else { return }
         let (header, data) = PlanCacheFile.pieces(findings, entries, key: key)
         write(path) { write in
             guard write(header) else { return false }
@@ -146,13 +147,10 @@ package struct PlanCache: Sendable {
         return Array("\(digest)\n\(numbers)\n\(kernels)\n\(variant)".utf8)
     }
 
-    private func planPath(_ key: [UInt8]) -> String? {
-        guard let folder, Self.program != nil else { return nil }
-        return "\(folder)/\(Self.name(key)).plan"
-    }
+    private func planPath(_ name: String) -> String? { Self.program == nil ? nil : path(name, "plan") }
 
     private static func name(_ key: [UInt8]) -> String {
-        String(key.withUnsafeBytes { Checksum.of($0) }, radix: 16)
+        "plan:" + String(key.withUnsafeBytes { Checksum.of($0) }, radix: 16)
     }
 
     // MARK: Files

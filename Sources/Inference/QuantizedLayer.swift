@@ -167,14 +167,11 @@ private struct BoundLayer: @unchecked Sendable {
 }
 
 extension Convolution {
-    /// What the kernels of one filter per channel ask of a window where inputs or outputs are int16.
-    package var suitsDepthwiseWords: Bool {
+    /// What the kernels of one filter per channel ask of a layer where inputs or outputs are int16; outputs may be float if there
+    /// is no function.
+    package func suitsDepthwiseWords(toFloats: Bool) -> Bool {
         kernel == [3, 3] && dilations == [1, 1] && (1...2).contains(strides[1]) && writesWords
-    }
-
-    /// Whether the kernels of one filter per channel have a form for float outputs where inputs are int16.
-    package var writesFloatsOfWords: Bool {
-        residual == nil && float_epilogue(activation).activation == float_clamp
+            && (!toFloats || float_epilogue(activation).activation == float_clamp)
     }
 
     /// Whether what follows the sums has a form for int16 outputs.

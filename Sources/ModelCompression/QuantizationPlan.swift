@@ -90,8 +90,7 @@ struct QuantizationPlan {
         guard case .convolution(let convolution) = node.operation, let x = node.inputs[0], let y = node.outputs[0],
             !convolution.gainsFromWinograd(channels: graph[x].shape[1], output: graph[y].shape)
         else { return false }
-        guard node.isDepthwise else { return suits(convolution) }
-        return convolution.suitsDepthwiseWords && (storesIntegers(layer) || convolution.writesFloatsOfWords)
+        return node.isDepthwise ? convolution.suitsDepthwiseWords(toFloats: !storesIntegers(layer)) : suits(convolution)
     }
 
     /// Whether the node's result is stored as integers.
