@@ -37,11 +37,18 @@ INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const ui
     for (int group = 0; group < 2; group++)
         for (int v = 0; v < vectors; v++)
             weights[group][v] = _mm256_loadu_si256((const __m256i *)(packed + (group * vectors + v) * 32));
+    // With eight sums there is a register too few for all weights: the last are read for each pixel.
+    const int8_t *last = packed + (2 * vectors - 1) * 32;
     for (int p = 0; p < pixels; p++) {
         const __m256i first = four_steps(rows[p] + step), second = four_steps(rows[p] + step + 4);
         for (int v = 0; v < vectors; v++) {
-            const __m256i products = _mm256_add_epi16(_mm256_maddubs_epi16(first, weights[0][v]),
-                                                      _mm256_maddubs_epi16(second, weights[1][v]));
+            __m256i other = weights[1][v];
+            if (pixels * vectors == 8 && v == 1) {
+                __asm__("" : "+r"(last));
+                other = _mm256_loadu_si256((const __m256i *)last);
+            }
+            const __m256i products =
+                _mm256_add_epi16(_mm256_maddubs_epi16(first, weights[0][v]), _mm256_maddubs_epi16(second, other));
             sums[p][v] = (__v8si)_mm256_add_epi32((__m256i)sums[p][v], _mm256_madd_epi16(products, ones));
         }
     }

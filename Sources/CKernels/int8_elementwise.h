@@ -201,7 +201,7 @@ INLINE bytes quantized(vector quotient, integers zero) {
 
 static void quantize_planes(const float *scale, const float *zero, const float *x, ptrdiff_t plane, uint8_t *y,
                             ptrdiff_t y_pitch, ptrdiff_t pixels, ptrdiff_t channels) {
-    enum { run = 64 };
+    enum { run = 256 };
     uint8_t stored[4][run], least_bytes[2 * WIDTH], most_bytes[2 * WIDTH];
     memset(least_bytes, 0, sizeof least_bytes);
     memset(most_bytes, 255, sizeof most_bytes);
