@@ -81,7 +81,9 @@ import Testing
             try damaged.write(to: URL(fileURLWithPath: path))
             #expect(try load() == expected, "step \(step)")
         }
-        _ = try load()
+        // What lies between the entries may stay as it is, so this says nothing of the last one.
+        try whole.dropLast().write(to: URL(fileURLWithPath: path))
+        #expect(try load() == expected)
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == whole)
     }
 
