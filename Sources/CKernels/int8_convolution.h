@@ -70,6 +70,8 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
 #else
     const int fours = 0;
 #endif
+    vector ties[2];
+    for (int v = 0; v < vectors && is_watched(epilogue, finish); v++) ties[v] = load(epilogue->tie + c + v * WIDTH);
     const int together = fours ? 4 : 2;
     // Unrolled, or the sums would be kept in memory.
 #pragma clang loop unroll(full)
@@ -87,6 +89,14 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
                                         &ending->factors[v], residual, c + v * WIDTH, left < WIDTH ? left : WIDTH);
                 if (finish == finish_silu || finish == finish_silu_residual) KEEP_IN_REGISTER(values[i][v]);
             }
+        }
+        if (is_watched(epilogue, finish)) {
+            integers near[4][2], any = {0};
+            for (int i = 0; i < together; i++)
+                for (int v = 0; v < vectors; v++) any |= near[i][v] = near_tie(values[i][v], ties[v]);
+            for (int i = 0; i < together && __builtin_reduce_or(any); i++)
+                for (int v = 0; v < vectors; v++)
+                    note_ties(epilogue->ties, targets[i] + c + v * WIDTH, &near[i][v], pass->count - v * WIDTH);
         }
 #ifdef HAS_FOURS
         if (fours) {
@@ -228,6 +238,7 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
 BYTE_TILES(finish_linear)
 BYTE_TILES(finish_linear_residual)
 BYTE_TILES(finish_rounded)
+BYTE_TILES(finish_watched)
 BYTE_TILES(finish_silu)
 BYTE_TILES(finish_silu_residual)
 BYTE_TILES(finish_bounds_residual)
@@ -246,12 +257,13 @@ WORD_TILES(finish_any)
 
 /// By input (bytes, words), function, and form.
 static void (*const tile_runs[2][finish_count][form_count])(const struct pass *, const struct place *, ptrdiff_t) = {
-    {BYTES(finish_linear), BYTES(finish_linear_residual), BYTES(finish_rounded), BYTES(finish_silu),
-     BYTES(finish_silu_residual), BYTES(finish_bounds_residual), BYTES(finish_float), BYTES(finish_words),
-     BYTES(finish_words_silu), BYTES(finish_any)},
-    {WORDS(finish_linear), WORDS_AS_ANY(finish_linear_residual), WORDS_AS_ANY(finish_rounded), WORDS(finish_silu),
-     WORDS_AS_ANY(finish_silu_residual), WORDS_AS_ANY(finish_bounds_residual), WORDS(finish_float), WORDS(finish_words),
-     WORDS(finish_words_silu), WORDS(finish_any)},
+    {BYTES(finish_linear), BYTES(finish_linear_residual), BYTES(finish_rounded), BYTES(finish_watched),
+     BYTES(finish_silu), BYTES(finish_silu_residual), BYTES(finish_bounds_residual), BYTES(finish_float),
+     BYTES(finish_words), BYTES(finish_words_silu), BYTES(finish_any)},
+    {WORDS(finish_linear), WORDS_AS_ANY(finish_linear_residual), WORDS_AS_ANY(finish_rounded),
+     WORDS_AS_ANY(finish_watched), WORDS(finish_silu), WORDS_AS_ANY(finish_silu_residual),
+     WORDS_AS_ANY(finish_bounds_residual), WORDS(finish_float), WORDS(finish_words), WORDS(finish_words_silu),
+     WORDS(finish_any)},
 };
 #undef TILES
 #undef BYTE_TILES

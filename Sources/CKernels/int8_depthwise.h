@@ -32,10 +32,15 @@ INLINE vector depthwise_finished(const struct run *r, const enum finish finish, 
 
 INLINE void depthwise_store(const struct run *r, const enum finish finish, const struct ending *ending, uint8_t *target,
                             vector v) {
-    if (makes_floats(&r->task->epilogue, finish))
+    const struct int8_epilogue *epilogue = &r->task->epilogue;
+    if (is_watched(epilogue, finish)) {
+        const integers near = near_tie(v, load(epilogue->tie + r->c));
+        if (__builtin_reduce_or(near)) note_ties(epilogue->ties, target + r->c, &near, r->count);
+    }
+    if (makes_floats(epilogue, finish))
         store_part((float *)target + r->c, v, r->count);
     else
-        store_pair(&r->task->epilogue, finish, &ending->bounds, target, target, &v, &v, 1, r->c, r->count);
+        store_pair(epilogue, finish, &ending->bounds, target, target, &v, &v, 1, r->c, r->count);
 }
 
 /// Any window, any place.
@@ -69,15 +74,17 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish, ptrdiff
 RUNS(finish_linear)
 RUNS(finish_linear_residual)
 RUNS(finish_rounded)
+RUNS(finish_watched)
 RUNS(finish_silu)
 RUNS(finish_any)
 #undef RUNS
 
 static void (*const any_runs[finish_count])(const struct run *, ptrdiff_t, ptrdiff_t) = {
     [finish_linear] = any_finish_linear,       [finish_linear_residual] = any_finish_linear_residual,
-    [finish_rounded] = any_finish_rounded,     [finish_silu] = any_finish_silu,
-    [finish_silu_residual] = any_finish_any,   [finish_bounds_residual] = any_finish_any,
-    [finish_float] = any_finish_any,           [finish_any] = any_finish_any,
+    [finish_rounded] = any_finish_rounded,     [finish_watched] = any_finish_watched,
+    [finish_silu] = any_finish_silu,           [finish_silu_residual] = any_finish_any,
+    [finish_bounds_residual] = any_finish_any, [finish_float] = any_finish_any,
+    [finish_any] = any_finish_any,
 };
 
 static void depthwise(const struct int8_convolution *task, const uint8_t *input, const uint8_t *residual, void *output,

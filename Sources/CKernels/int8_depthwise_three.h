@@ -12,10 +12,11 @@ enum { block_channels = 4 * WIDTH, strip_rows = 16, packed_block = (4 + 6 * DEPT
 
 /// What stands beside a block of channels, in the order of the sums.
 struct beside {
-    vector multiplier[4], bias[4], inverse_scale[4], zero[4];
+    vector multiplier[4], bias[4], inverse_scale[4], zero[4], tie[4];
     /// [4 vectors of starting sums, then per column and half its multipliers], for a row of outputs and for the next one.
     int8_t packed[2][packed_block] __attribute__((aligned(64)));
     uint8_t low[block_channels], high[block_channels];
+    struct int8_ties *ties;
 };
 
 /// Of `parts` times as many channels as are used, the first of them over and over. In bytes.
@@ -68,6 +69,17 @@ INLINE void three_stored(const struct row *r, const int parts, octets_of_block b
 #else
         copy_few(t, whole + part * unit, r->count);
 #endif
+    }
+}
+
+/// Notes the bytes of vector j of a block that are near a tie, from `target` on.
+static __attribute__((noinline)) void three_noted(const struct row *r, const int parts, const integers *near, const int j,
+                                                  const uint8_t *target) {
+    const int lanes = WIDTH / 4 / parts;
+    for (int i = 0; i < WIDTH; i++) {
+        const ptrdiff_t channel = i / 4 % lanes * 16 + j * 4 + i % 4;
+        if ((*near)[i] && channel < r->count)
+            note_tie(r->beside->ties, target + r->starts[i / 4 / lanes] * r->output_pitch + channel);
     }
 }
 
@@ -167,6 +179,10 @@ INLINE void three_windows(const struct row *r, const enum finish finish, const i
                         f = fused(f / one_and_exponential(f), b->inverse_scale[half * 2 + j], b->zero[half * 2 + j]);
                     words[y][o][j] = nearest(f);
                     if (finish == finish_silu) KEEP_IN_REGISTER(words[y][o][j]);
+                    if (finish != finish_watched) continue;
+                    const integers near = near_tie(f, b->tie[half * 2 + j]);
+                    if (__builtin_reduce_or(near))
+                        three_noted(r, parts, &near, half * 2 + j, r->output + y * r->output_row + (q + o) * r->output_pitch);
                 }
         }
         for (int y = 0; y < rows; y++)
@@ -230,12 +246,14 @@ INLINE void three_row(const struct row *r, const enum finish finish, const int s
     {ALL_PARTS(finish, 1, 1), ALL_PARTS(finish, 1, 2), ALL_PARTS(finish, 2, 1)}
 ROWS_OF_FINISH(finish_linear)
 ROWS_OF_FINISH(finish_rounded)
+ROWS_OF_FINISH(finish_watched)
 ROWS_OF_FINISH(finish_silu)
 
 /// By function, {stride 1, two rows of stride 1, stride 2}, and parts {1, 2, 4}.
 static void (*const three_runs[finish_count][3][3])(const struct row *) = {
     [finish_linear] = RUNS_OF_FINISH(finish_linear),
     [finish_rounded] = RUNS_OF_FINISH(finish_rounded),
+    [finish_watched] = RUNS_OF_FINISH(finish_watched),
     [finish_silu] = RUNS_OF_FINISH(finish_silu),
 };
 
@@ -246,6 +264,7 @@ static void beside_block(struct beside *b, const struct int8_convolution *task, 
     reordered(b->multiplier, e->multiplier + c, parts);
     reordered(b->bias, e->bias + c, parts);
     if (finish == finish_silu) reordered(b->inverse_scale, e->inverse_scale + c, parts);
+    if (finish == finish_watched) reordered(b->tie, e->tie + c, parts), b->ties = e->ties;
     if (finish == finish_silu || finish == finish_rounded) reordered(b->zero, e->zero + c, parts);
     for (int i = 0; i < block_channels; i += 16) {
         memcpy(b->low + i, e->low + c + i % (block_channels / parts), 16);

@@ -111,9 +111,13 @@ INLINE vector less_zero(const uint8_t *x, const float *zero, ptrdiff_t count) {
 INLINE void added(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
                   const uint8_t *a, const uint8_t *b, uint8_t *y, ptrdiff_t c, ptrdiff_t count) {
     const vector second = less_zero(b + c, e->residual_zero + c, count) * load_part(e->residual_scale + c, count);
-    vector f = fused(less_zero(a + c, zero_a + c, count), load_part(scale_a + c, count), second);
+    const vector first = less_zero(a + c, zero_a + c, count), scale = load_part(scale_a + c, count);
+    vector f = e->inverse_scale ? fused(first, scale, second) : first * scale + second;
     f = activated(f, is_clamp ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
-    store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, count), load_part(e->zero + c, count)), count);
+    if (!e->inverse_scale)
+        store_bytes(y + c, rounded(f / load_part(e->multiplier + c, count)) + load_part(e->zero + c, count), count);
+    else
+        store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, count), load_part(e->zero + c, count)), count);
 }
 
 INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,

@@ -9,6 +9,8 @@ enum finish {
     finish_linear_residual,
     /// Linear, rounded before the zero point is added.
     finish_rounded,
+    /// Linear, and what lies next to a tie is noted.
+    finish_watched,
     finish_silu,
     /// SiLU, or bounds, then the residual.
     finish_silu_residual,
@@ -27,7 +29,11 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
     if (e->high_words) return activation == float_silu ? finish_words_silu : finish_words;
     if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
     if (!e->is_bounded) return finish_any;
-    if (!e->inverse_scale) return residual ? finish_linear_residual : e->zero ? finish_rounded : finish_linear;
+    if (!e->inverse_scale) {
+        if (residual) return finish_linear_residual;
+        if (e->zero) return finish_rounded;
+        return e->tie ? finish_watched : finish_linear;
+    }
     if (activation == float_silu && !residual) return finish_silu;
     if (activation == float_silu && e->residual_after_activation) return finish_silu_residual;
     if (activation == float_clamp && residual && e->residual_after_activation) return finish_bounds_residual;
@@ -57,6 +63,30 @@ INLINE int has_late_residual(const enum finish finish) {
 /// Bytes of an element of the output.
 INLINE ptrdiff_t element_bytes(const struct int8_epilogue *e) {
     return e->high ? 1 : e->high_words ? (ptrdiff_t)sizeof(int16_t) : (ptrdiff_t)sizeof(float);
+}
+
+/// Whether results next to a tie are noted.
+INLINE int is_watched(const struct int8_epilogue *e, const enum finish finish) {
+    return finish == finish_watched || (finish == finish_any && e->tie);
+}
+
+/// All bits of the numbers that lie further than `tie` from the nearest integer. Far beyond all bytes none does.
+INLINE integers near_tie(vector f, vector tie) {
+    f = least(greatest(f, splat(-1)), splat(256));
+    const vector distance = f - real(nearest(f));
+    return greatest(distance, -distance) > tie;
+}
+
+static __attribute__((noinline)) void note_tie(struct int8_ties *ties, const uint8_t *target) {
+    if (ties->count < ties->capacity) ties->offsets[ties->count] = (uint32_t)(target - ties->origin);
+    ties->count++;
+}
+
+/// Notes those of the first `count` bytes from `target` on that are near.
+static __attribute__((noinline)) void note_ties(struct int8_ties *ties, const uint8_t *target, const integers *near,
+                                                ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count && i < WIDTH; i++)
+        if ((*near)[i]) note_tie(ties, target + i);
 }
 
 /// The bounds of bytes of two vectors of filters: a copy that no store of bytes can change, as far as the compiler knows.

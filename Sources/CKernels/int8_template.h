@@ -18,6 +18,7 @@
 #include "int8_depthwise.h"
 #include "int8_depthwise_words.h"
 #include "int8_elementwise.h"
+#include "int8_rounding.h"
 #include "int8_winograd.h"
 #include "int8_winograd_filters.h"
 
@@ -70,6 +71,9 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .average_pool = average_pool,
     .requantize = requantize,
     .add = add,
+    .resolve_ties = resolve_ties,
+    .round_results = round_results,
+    .average_pool_floats = average_pool_floats,
     .quantize = quantize,
     .quantize_planes = quantize_planes,
     .dequantize = dequantize,

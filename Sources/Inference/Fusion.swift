@@ -187,7 +187,8 @@ package enum Fusion {
             default: return nil
             }
             swallow(index)
-            return Node(layer.name, operation, inputs: layer.inputs, outputs: node.outputs)
+            return Node(
+                layer.name, operation, inputs: layer.inputs, outputs: node.outputs, meansFloats: layer.meansFloats)
         }
 
         private mutating func padded(_ node: Node, _ convolution: Convolution) -> Node? {

@@ -47,6 +47,11 @@ final class PackedConstants {
         return entry(node, byteCount, fill)
     }
 
+    /// One that is small but takes a look at all weights.
+    func scanned(for node: String, byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Buffer {
+        entry(node, byteCount, fill)
+    }
+
     /// The answer to a question that takes a look at all weights.
     func answer(for node: String, _ question: () -> Bool) -> Bool {
         let buffer = entry(node, 1) { $0.storeBytes(of: question() ? 1 : 0, as: UInt8.self) }

@@ -20,6 +20,13 @@ extension PlanBuilder {
                 zero: addFloats([Float](repeating: result.zeroPoint, count: matrix.rows))
             )
         }
+        if let result = product.result, let order = product.order, result.scale > 1e-30,
+            product.activation.isBound
+        {
+            let places = (source: source, packed: packed, multiplier: multiplier, bias: bias)
+            emitFloatProduct(node, product, order, result, places, rows: rows)
+            return true
+        }
         var job = int8_dense()
         job.x_pitch = matrix.steps
         job.y_pitch = matrix.rows
@@ -42,6 +49,52 @@ extension PlanBuilder {
             }
         }
         return true
+    }
+
+    /// A fully connected layer that means floats: the results are floats first.
+    private mutating func emitFloatProduct(
+        _ node: Node, _ product: IntegerProduct, _ order: FloatOrder, _ result: (scale: Float, zeroPoint: Float),
+        _ places: (source: Place, packed: PackedMatrix, multiplier: Place, bias: Place), rows: Int
+    ) {
+        guard let y = node.outputs[0] else { return }
+        let matrix = product.matrix
+        var layer = int8_float_layer()
+        layer.window = float_window(
+            input_height: 1, input_width: rows, input_pitch: matrix.steps, output_height: 1, output_width: rows,
+            output_pitch: matrix.rows, kernel_height: 1, kernel_width: 1, stride_y: 1, stride_x: 1, dilation_y: 1,
+            dilation_x: 1, pad_top: 0, pad_left: 0)
+        (layer.channels, layer.filters) = (matrix.steps, matrix.rows)
+        (layer.filter_stride, layer.step_stride) = (matrix.rowStride, matrix.stepStride)
+        (layer.input_scale, layer.input_zero) = (matrix.scales.input, Int32(matrix.zeroPoint))
+        (layer.output_scale, layer.output_zero) = (result.scale, Int32(result.zeroPoint))
+        layer.starts_with_bias = 1
+        let activation = float_epilogue(product.activation)
+        (layer.low, layer.high) = (activation.low, activation.high)
+        let rounding = FloatRounding(
+            layer, order: order, weight: matrix.weights, scales: matrix.scales.weights, bias: product.bias, &self)
+        var job = int8_dense()
+        (job.x_pitch, job.y_pitch) = (matrix.steps, matrix.rows)
+        job.epilogue.activation = activation
+        let shared = Shared(job)
+        let floats = addScratch(floats: rows * matrix.rows)
+        let used = [places.source, places.packed.place, places.multiplier, places.bias, floats] + rounding.places
+        writeDense(y, .rowMajor) { builder, target in
+            builder.emit(node.name, used + [target]) { memory in
+                var job = shared.value
+                job.weights = places.packed.bound(memory)
+                job.epilogue.multiplier = UnsafePointer(memory.floats(places.multiplier))
+                job.epilogue.bias = UnsafePointer(memory.floats(places.bias))
+                let (bound, layer) = (job, rounding.bound(in: memory))
+                let (x, y) = (UnsafePointer(memory.bytes(places.source)), memory.bytes(target))
+                let (floats, tie) = (memory.floats(floats), memory.floats(rounding.tie))
+                let run = Int8DenseKernels.best.table.pointee.dense
+                let round = memory.int8Kernels.table.pointee.round_results
+                return {
+                    withUnsafePointer(to: bound) { run?($0, x, floats, rows, 0, layer.filters) }
+                    withUnsafePointer(to: layer) { round?($0, floats, tie, x, y, rows) }
+                }
+            }
+        }
     }
 
     /// float32 to uint8 with one scale or one per channel, where numbers lie in rows or planes without gaps.

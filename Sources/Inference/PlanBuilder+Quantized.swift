@@ -73,8 +73,10 @@ extension PlanBuilder {
             weight.type == .int16
             ? Float(Int32.max) : Float(255 * (128 + abs(Int(weightZero))) * taps * (isDepthwise ? 1 : channels))
         let activation = float_epilogue(convolution.activation)
+        let rounding = floatRounding(
+            node, convolution, weight, source: source, scales: steps.scales, weightZero: weightZero, bias: bias)
         var starts: [Int32]?
-        if outgoing != nil && activation.activation == float_clamp {
+        if rounding == nil && outgoing != nil && activation.activation == float_clamp {
             starts = startingSums(node, scales, limit: (isDepthwise ? 0x1p24 : 0x1p31) - largestSum)
         }
         let epilogue: QuantizedEpilogue
@@ -86,7 +88,7 @@ extension PlanBuilder {
             epilogue = QuantizedEpilogue(
                 scales: scales, bias: bias, largestSum: largestSum, activation: activation, output: outgoing,
                 makesWords: makesWords, residual: added.flatMap { $0 },
-                isResidualAfterActivation: convolution.residual == .afterActivation)
+                isResidualAfterActivation: convolution.residual == .afterActivation, isWatched: rounding != nil)
         }
         if (makesWords || (hasWords && isDepthwise)) && !isFloat(y) && !epilogue.isBounded { return false }
         let isWinograd = node.kernel?.winograd == true && convolution.suitsWinograd && weightZero == 0
@@ -100,7 +102,7 @@ extension PlanBuilder {
             kernels: form == .dense ? suitingKernels(weight, taps: taps) : int8Kernels, form: form,
             images: graph[x].shape[0], outputElementBytes: graph[y].type.sizeBytes, source: read(x, .channelsLast),
             target: target(y), residual: residual.map { read($0, .channelsLast) },
-            epilogue: EpiloguePlaces(epilogue, &self))
+            epilogue: EpiloguePlaces(epilogue, tie: rounding?.tie, &self), rounding: rounding)
         layer.job.window = float_window(
             graph[x].shape, graph[y].shape, layer.source, layer.target, kernel: convolution.kernel,
             strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
@@ -112,6 +114,40 @@ extension PlanBuilder {
         layer.job.residual_pitch = layer.residual?.pitch ?? 0
         emit(node.name, layer, weight, taps: taps, source.zeros.map { Int16(clamping: Int($0)) }, bias: starts)
         return true
+    }
+
+    /// How a layer that means floats rounds its sums; nil if they are rounded otherwise.
+    private mutating func floatRounding(
+        _ node: Node, _ convolution: Convolution, _ weight: Tensor, source: (scales: [Float], zeros: [Float]),
+        scales: [Float], weightZero: Int32, bias: [Float]
+    ) -> FloatRounding? {
+        guard node.meansFloats, node.kernel == nil, input(node, 3) == nil, let x = input(node, 0),
+            let y = node.outputs[0],
+            let from = uniform(x), let to = uniform(y), to.scale > 1e-30,
+            convolution.activation.isBound
+        else { return nil }
+        let shape = graph[y].shape
+        let isDepthwise = convolution.groups > 1
+        var job = int8_float_layer()
+        job.window = float_window(
+            graph[x].shape, shape, read(x, .channelsLast), target(y), kernel: convolution.kernel,
+            strides: convolution.strides, dilations: convolution.dilations, pads: convolution.pads)
+        job.channels = isDepthwise ? 1 : graph[x].shape[1]
+        job.filters = shape[1]
+        job.is_depthwise = isDepthwise ? 1 : 0
+        let taps = convolution.kernel.reduce(1, *)
+        (job.filter_stride, job.step_stride) = (job.channels * taps, 1)
+        job.weight_zero = weightZero
+        (job.input_scale, job.input_zero) = (from.scale, Int32(from.zero))
+        (job.output_scale, job.output_zero) = (to.scale, Int32(to.zero))
+        let activation = float_epilogue(convolution.activation)
+        (job.low, job.high) = (activation.low, activation.high)
+        let order = FloatOrder.convolution(
+            filters: isDepthwise ? 1 : shape[1], pixels: shape.spatialCount, steps: job.channels * taps)
+        return FloatRounding(
+            job, order: order, weight: weight,
+            scales: scales.count == 1 ? [Float](repeating: scales[0], count: shape[1]) : scales,
+            bias: input(node, 2) == nil ? nil : bias, &self)
     }
 
     /// Whether there is a kernel for a layer of which the input or the output is int16.
@@ -302,6 +338,11 @@ extension PlanBuilder {
             dilations: pool.dilations, pads: pool.pads)
         job.channels = inputShape[1]
         job.kind = kind
+        if averages && node.meansFloats, let from = uniform(x), let to = uniform(y) {
+            let order = FloatPoolOrder(pool, input: Array(graph[x].shape.dimensions.dropFirst(2)))
+            emitFloatPool(node.name, job, order, from: from, to: to, source, target, images: inputShape[0])
+            return true
+        }
         let factors = zip(from.scales, to.scales).map(/)
         let multiplier = addConstant(factors)
         let bias = addConstant(factors.indices.map { to.zeros[$0] - from.zeros[$0] * factors[$0] })
@@ -328,6 +369,33 @@ extension PlanBuilder {
         return true
     }
 
+    /// A mean of floats.
+    private mutating func emitFloatPool(
+        _ name: String, _ job: float_pool, _ order: FloatPoolOrder, from: (scale: Float, zero: Float),
+        to: (scale: Float, zero: Float), _ source: Place, _ target: Place, images: Int
+    ) {
+        let parameters = int8_float_pool(
+            order: order == .columns ? float_pool_columns : order == .rows ? float_pool_rows : float_pool_lanes,
+            input_scale: from.scale, output_scale: to.scale, input_zero: Int32(from.zero), output_zero: Int32(to.zero))
+        let shared = Shared((job, parameters))
+        emit(name, [source, target]) { memory in
+            let (x, y) = (memory.bytes(source), memory.bytes(target))
+            let (job, parameters) = shared.value
+            let run = memory.int8Kernels.table.pointee.average_pool_floats
+            return {
+                withUnsafePointer(to: job) { job in
+                    withUnsafePointer(to: parameters) { parameters in
+                        for image in 0..<images {
+                            run?(
+                                job, parameters, x + image * job.pointee.window.inputImage,
+                                y + image * job.pointee.window.outputImage, 0, job.pointee.window.output_height)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     mutating func lowerQuantizedGlobalPool(_ node: Node, _ function: GlobalPool) -> Bool {
         guard let x = input(node, 0), (3...4).contains(graph[x].shape.rank) else { return false }
         return lowerQuantizedPool(
@@ -343,9 +411,12 @@ extension PlanBuilder {
         let (layout, shape, length) = (layouts[y.index], graph[y].shape, to.scales.count)
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
         let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
-        let epilogue = QuantizedEpilogue(
-            scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation),
-            output: to, residual: second, isResidualAfterActivation: true)
+        let epilogue =
+            node.meansFloats
+            ? QuantizedEpilogue(addingFloats: second, activation: float_epilogue(activation), output: to)
+            : QuantizedEpilogue(
+                scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation),
+                output: to, residual: second, isResidualAfterActivation: true)
         let places = EpiloguePlaces(epilogue, &self)
         emit(node.name, [left, right, target, scaleA, zeroA] + places.places) { memory in
             let bound = places.bound(in: memory)

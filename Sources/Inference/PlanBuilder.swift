@@ -111,6 +111,12 @@ struct PlanBuilder {
         addConstant(byteCount: count * 4) { fill($0.bindMemory(to: Float.self, capacity: count)) }
     }
 
+    /// A small constant that takes a look at all weights of a node.
+    mutating func addScanned(byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> Place {
+        addConstant(
+            packed?.scanned(for: node, byteCount: byteCount, fill) ?? PackedConstants.made(byteCount, fill))
+    }
+
     /// The answer to a question that takes a look at all weights of a node.
     func answer(_ question: () -> Bool) -> Bool { packed?.answer(for: node, question) ?? question() }
 

@@ -16,6 +16,8 @@ struct QuantizedEpilogue {
     private(set) var makesWords = false
     private(set) var residualScale: [Float]?
     private(set) var residualZero: [Float]?
+    /// Whether results next to a tie are noted.
+    private(set) var isWatched = false
     let activation: float_epilogue
     let isResidualAfterActivation: Bool
     /// Whether everything that is rounded stays below 2^30, so that the kernels need not look.
@@ -48,6 +50,23 @@ struct QuantizedEpilogue {
         (high, low) = (bytes(bounds.high), bytes(bounds.low))
     }
 
+    /// Of a sum of two values as float arithmetic has it (`int8_kernels.add`).
+    ///
+    /// - Parameters:
+    ///   - addingFloats: scales and zero points per channel of the second value.
+    ///   - output: the same of the result.
+    init(
+        addingFloats second: (scales: [Float], zeros: [Float]), activation: float_epilogue,
+        output: (scales: [Float], zeros: [Float])
+    ) {
+        multiplier = output.scales
+        bias = output.scales.map { _ in 0 }
+        zero = output.zeros
+        (residualScale, residualZero) = (second.scales, second.zeros)
+        self.activation = activation
+        isResidualAfterActivation = true
+    }
+
     /// - Parameters:
     ///   - scales: real units of one step of the sum, per filter.
     ///   - bias: in real units, per filter.
@@ -55,11 +74,13 @@ struct QuantizedEpilogue {
     ///   - output: scale and zero point per filter; nil for float output.
     ///   - makesWords: whether the output is int16 and not uint8.
     ///   - residual: scale and zero point per filter of what is added.
+    ///   - isWatched: whether results next to a tie are noted: of bytes without a residual and an activation that only bounds.
     init(
         scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue,
         output: (scales: [Float], zeros: [Float])?, makesWords: Bool = false,
-        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool
+        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool, isWatched: Bool = false
     ) {
+        self.isWatched = isWatched
         multiplier = scales
         self.bias = bias
         self.activation = activation
@@ -84,7 +105,10 @@ struct QuantizedEpilogue {
             return
         }
         func stored(_ real: Float, _ filter: Int) -> Int16 {
-            let steps = (real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven)
+            let steps =
+                isWatched
+                ? (real / output.scales[filter]).rounded(.toNearestOrEven) + output.zeros[filter]
+                : (real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven)
             return Int16(min(max(steps, range.lowerBound), range.upperBound))
         }
         for filter in scales.indices {
@@ -110,12 +134,14 @@ struct EpiloguePlaces: Sendable {
     private let low: Place?
     private let residualScale: Place?
     private let residualZero: Place?
+    private let tie: Place?
     private let activation: Shared<float_epilogue>
     private let isResidualAfterActivation: Bool
     private let isBounded: Bool
     private let makesWords: Bool
 
-    init(_ epilogue: QuantizedEpilogue, _ builder: inout PlanBuilder) {
+    /// - Parameter tie: where results next to a tie begin, if they are noted.
+    init(_ epilogue: QuantizedEpilogue, tie: Place? = nil, _ builder: inout PlanBuilder) {
         multiplier = builder.addPadded(epilogue.multiplier)
         bias = builder.addPadded(epilogue.bias)
         inverseScale = epilogue.inverseScale.map { builder.addPadded($0) }
@@ -129,13 +155,14 @@ struct EpiloguePlaces: Sendable {
         (high, low) = (added(epilogue.high), added(epilogue.low))
         residualScale = epilogue.residualScale.map { builder.addPadded($0) }
         residualZero = epilogue.residualZero.map { builder.addPadded($0) }
+        self.tie = tie
         activation = Shared(epilogue.activation)
         isResidualAfterActivation = epilogue.isResidualAfterActivation
         isBounded = epilogue.isBounded
     }
 
     var places: [Place] {
-        [multiplier, bias, inverseScale, zero, high, low, residualScale, residualZero].compactMap { $0 }
+        [multiplier, bias, inverseScale, zero, high, low, residualScale, residualZero, tie].compactMap { $0 }
     }
 
     func bound(in memory: Memory) -> int8_epilogue {
@@ -151,7 +178,8 @@ struct EpiloguePlaces: Sendable {
             inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high),
             residual_scale: floats(residualScale), residual_zero: floats(residualZero),
             residual_after_activation: isResidualAfterActivation ? 1 : 0,
-            is_bounded: isBounded ? 1 : 0, low_words: words(low), high_words: words(high))
+            is_bounded: isBounded ? 1 : 0, low_words: words(low), high_words: words(high), tie: floats(tie),
+            ties: nil)
     }
 }
 

@@ -19,6 +19,8 @@ struct QuantizedLayer: Sendable {
     let target: Place
     let residual: Place?
     let epilogue: EpiloguePlaces
+    /// Nil if what the kernels round is right as it is.
+    let rounding: FloatRounding?
     private var shared = Shared(int8_convolution())
 
     var job: int8_convolution {
@@ -28,7 +30,7 @@ struct QuantizedLayer: Sendable {
 
     init(
         kernels: Int8Kernels, form: Form, images: Int, outputElementBytes: Int, source: Place, target: Place,
-        residual: Place?, epilogue: EpiloguePlaces
+        residual: Place?, epilogue: EpiloguePlaces, rounding: FloatRounding? = nil
     ) {
         self.kernels = kernels
         self.form = form
@@ -38,6 +40,7 @@ struct QuantizedLayer: Sendable {
         self.target = target
         self.residual = residual
         self.epilogue = epilogue
+        self.rounding = rounding
     }
 
     fileprivate func packedByteCount(taps: Int) -> Int {
@@ -65,6 +68,21 @@ struct QuantizedLayer: Sendable {
         case .depthwiseWords: int8_pack_depthwise_words(table, int16(), zeros, filters, target)
         }
     }
+
+    /// Rows or pixels after which ties are resolved: a multiple of what the kernels take together.
+    fileprivate var piece: Int {
+        let fitting = TieList.results / max(resultsPerUnit, 1)
+        if form == .depthwise { return max(fitting / 2 * 2, 2) }
+        let steps = int8_padded_steps(job.window.kernel_height * job.window.kernel_width * job.channels)
+        let unit = int8_patch_count(Int(kernels.table.pointee.tile_pixels), steps)
+        return max(fitting / unit * unit, unit)
+    }
+
+    /// Results of a row, or a pixel.
+    private var resultsPerUnit: Int { form == .depthwise ? job.window.output_width * job.filters : job.filters }
+
+    /// Room for the ties of a piece. Where a row has no whole number of windows that are computed together, some are twice.
+    fileprivate var tieCount: Int { 2 * piece * resultsPerUnit }
 
     /// Scratch of one thread.
     fileprivate func scratchByteCount(taps: Int) -> Int {
@@ -95,7 +113,11 @@ extension PlanBuilder {
         let scratch = Place(root: addRoot(byteCount: share * threads), layout: .rowMajor)
         let window = layer.job.window
         let pixels = window.output_height * window.output_width
-        let used = [layer.source, layer.target, packed, outside, scratch] + layer.epilogue.places
+        let tieCount = layer.rounding == nil ? 0 : layer.tieCount
+        let ties = Place(root: addRoot(byteCount: tieCount * 4 * threads), layout: .rowMajor)
+        let used =
+            [layer.source, layer.target, packed, outside, scratch, ties] + layer.epilogue.places
+            + (layer.rounding?.places ?? [])
         let work = layer.images * pixels * weight.count
         emit(name, used + [layer.residual].compactMap { $0 }, work: work) { memory in
             var job = layer.job
@@ -104,7 +126,9 @@ extension PlanBuilder {
             job.epilogue = layer.epilogue.bound(in: memory)
             let run = BoundLayer(
                 layer: layer, job: job, x: memory.bytes(layer.source), y: memory.pointer(layer.target),
-                residual: layer.residual.map { memory.bytes($0) }, scratch: memory.bytes(scratch), scratchShare: share)
+                residual: layer.residual.map { memory.bytes($0) }, scratch: memory.bytes(scratch), scratchShare: share,
+                rounding: layer.rounding?.bound(in: memory),
+                ties: memory.pointer(ties).assumingMemoryBound(to: UInt32.self))
             let work: Team.Work = { part, parts in run.run(part, parts) }
             return { memory.team.run(work) }
         }
@@ -122,6 +146,8 @@ private struct BoundLayer: @unchecked Sendable {
     let residual: UnsafeMutablePointer<UInt8>?
     let scratch: UnsafeMutablePointer<UInt8>
     let scratchShare: Int
+    let rounding: int8_float_layer?
+    let ties: UnsafeMutablePointer<UInt32>
 
     /// One of `parts` equal parts of the work. What is computed does not depend on the parts.
     func run(_ part: Int, _ parts: Int) {
@@ -129,40 +155,50 @@ private struct BoundLayer: @unchecked Sendable {
         let window = job.window
         let outputImage = window.outputImage * layer.outputElementBytes
         let residualImage = window.output_height * window.output_width * job.residual_pitch
-        let scratch = scratch + part * scratchShare
-        withUnsafePointer(to: job) { job in
-            for image in 0..<layer.images {
-                let (x, y) = (x + image * window.inputImage, y + image * outputImage)
-                let r = residual.map { $0 + image * residualImage }
+        let (range, filters) = share(part, parts)
+        let own = scratch + part * scratchShare
+        for image in 0..<layer.images {
+            let (x, y) = (x + image * window.inputImage, y + image * outputImage)
+            let r = residual.map { $0 + image * residualImage }
+            func run(_ job: UnsafePointer<int8_convolution>, _ range: Range<Int>) {
+                let (begin, end) = (range.lowerBound, range.upperBound)
                 switch layer.form {
-                case .depthwise:
-                    let rows = Team.share(window.output_height, part, parts)
-                    table.depthwise(job, x, r, y, rows.lowerBound, rows.upperBound)
-                case .winograd:
-                    let tiles = Team.share(window.winogradTiles, part, parts)
-                    table.winograd(job, x, r, y, scratch, tiles.lowerBound, tiles.upperBound)
-                case .depthwiseWords:
-                    let rows = Team.share(window.output_height, part, parts)
-                    table.depthwise_words(job, x, y, rows.lowerBound, rows.upperBound)
+                case .depthwise: table.depthwise(job, x, r, y, begin, end)
+                case .depthwiseWords: table.depthwise_words(job, x, y, begin, end)
+                case .winograd: table.winograd(job, x, r, y, own, begin, end)
                 case .dense, .denseWords:
-                    let split = split(part, parts)
-                    table.convolution(
-                        job, x, r, y, scratch, split.pixels.lowerBound, split.pixels.upperBound,
-                        split.filters.lowerBound, split.filters.upperBound)
+                    table.convolution(job, x, r, y, own, begin, end, filters.lowerBound, filters.upperBound)
                 }
+            }
+            guard let rounding else {
+                withUnsafePointer(to: job) { run($0, range) }
+                continue
+            }
+            let offsets = UnsafeMutableBufferPointer(start: ties + part * layer.tieCount, count: layer.tieCount)
+            let list = TieList(layer: rounding, offsets: offsets)
+            for begin in stride(from: range.lowerBound, to: range.upperBound, by: layer.piece) {
+                let piece = begin..<min(begin + layer.piece, range.upperBound)
+                list.resolving(job, table, x, y.assumingMemoryBound(to: UInt8.self)) { run($0, piece) }
             }
         }
     }
 
-    /// Of small images with many filters every thread takes some of the filters, which it alone reads then.
-    private func split(_ part: Int, _ parts: Int) -> (pixels: Range<Int>, filters: Range<Int>) {
-        let tile = 2 * Int(layer.kernels.table.pointee.width)
-        let pixels = job.window.output_height * job.window.output_width
-        if pixels < 400 && job.filters >= 2 * parts * tile {
-            return (0..<pixels, Team.share(job.filters, part, parts, unit: tile))
+    /// What a thread computes: rows, tiles or pixels, as the form has them, and filters of these. Of small images with many filters
+    /// every thread takes some of the filters, which it alone reads then.
+    private func share(_ part: Int, _ parts: Int) -> (range: Range<Int>, filters: Range<Int>) {
+        let window = job.window
+        switch layer.form {
+        case .depthwise, .depthwiseWords: return (Team.share(window.output_height, part, parts), 0..<job.filters)
+        case .winograd: return (Team.share(window.winogradTiles, part, parts), 0..<job.filters)
+        case .dense, .denseWords:
+            let tile = 2 * Int(layer.kernels.table.pointee.width)
+            let pixels = window.output_height * window.output_width
+            if pixels < 400 && job.filters >= 2 * parts * tile {
+                return (0..<pixels, Team.share(job.filters, part, parts, unit: tile))
+            }
+            let unit = Int(layer.kernels.table.pointee.tile_pixels)
+            return (Team.share(pixels, part, parts, unit: unit), 0..<job.filters)
         }
-        let unit = Int(layer.kernels.table.pointee.tile_pixels)
-        return (Team.share(pixels, part, parts, unit: unit), 0..<job.filters)
     }
 }
 

@@ -36,7 +36,7 @@ extension Pool: ManifestReadable {
         self.init(
             kernel: try item["kernel"], strides: try item["strides"], dilations: try item["dilations"],
             pads: try item["pads"], roundsUp: try item["roundsUp"], countsPadding: try item["countsPadding"],
-            columnMajorIndices: try item["columnMajorIndices"])
+            columnMajorIndices: try item["columnMajorIndices"], addsRows: try item[optional: "addsRows"] ?? false)
     }
 }
 

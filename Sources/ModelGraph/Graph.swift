@@ -142,15 +142,20 @@ package struct Node: Hashable, Sendable {
     /// Nil where an optional output is not wanted.
     package var outputs: [ValueID?]
     package var kernel: KernelHint?
+    /// Whether what the node computes on stored numbers was written as an operator over floats between conversions. Then its
+    /// results are those of float32 arithmetic, in the order that `FloatOrder` says, also where that differs from exact sums.
+    package var meansFloats: Bool
 
     package init(
-        _ name: String, _ operation: Operator, inputs: [ValueID?], outputs: [ValueID?], kernel: KernelHint? = nil
+        _ name: String, _ operation: Operator, inputs: [ValueID?], outputs: [ValueID?], kernel: KernelHint? = nil,
+        meansFloats: Bool = false
     ) {
         self.name = name
         self.operation = operation
         self.inputs = inputs
         self.outputs = outputs
         self.kernel = kernel
+        self.meansFloats = meansFloats
     }
 }
 

@@ -16,6 +16,8 @@ package struct IntegerMatrix: Sendable {
     package let zeroPoint: UInt8
     /// Per row.
     package let multipliers: [Float]
+    /// Of x, and of the weights per row.
+    package let scales: (input: Float, weights: [Float])
 
     /// Nil if values are quantized in another way.
     ///
@@ -40,6 +42,7 @@ package struct IntegerMatrix: Sendable {
         self.zeroPoint = zeroPoint
         let scales = steps.axis == nil ? [Float](repeating: steps.scales[0], count: rows) : steps.scales
         multipliers = scales.map { from.scales[0] * $0 }
+        self.scales = (from.scales[0], scales)
     }
 
     /// The exact sum for one row of weights and of x.

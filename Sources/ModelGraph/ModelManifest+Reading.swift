@@ -53,6 +53,7 @@ extension ModelManifest.Node: ManifestReadable {
         `in` = try item["in"]
         out = try item["out"]
         kernel = try item[optional: "kernel"]
+        floats = try item[optional: "floats"]
     }
 }
 

@@ -56,6 +56,8 @@ struct ModelManifest: Encodable {
         var `in`: [Int?]
         var out: [Int?]
         var kernel: KernelHint?
+        /// `Node.meansFloats`, left out where it is false.
+        var floats: Bool?
     }
 
     var name: String
@@ -120,7 +122,7 @@ struct ModelManifest: Encodable {
         nodes = graph.nodes.map { node in
             Node(
                 name: node.name, op: node.operation, in: node.inputs.map { $0?.index },
-                out: node.outputs.map { $0?.index }, kernel: node.kernel)
+                out: node.outputs.map { $0?.index }, kernel: node.kernel, floats: node.meansFloats ? true : nil)
         }
         inputs = graph.inputs.map(\.index)
         outputs = graph.outputs.map(\.index)
@@ -174,7 +176,8 @@ struct ModelManifest: Encodable {
         graph.nodes = nodes.map { node in
             ModelGraph.Node(
                 node.name, node.op, inputs: node.in.map { $0.map { ValueID($0) } },
-                outputs: node.out.map { $0.map { ValueID($0) } }, kernel: node.kernel)
+                outputs: node.out.map { $0.map { ValueID($0) } }, kernel: node.kernel,
+                meansFloats: node.floats ?? false)
         }
         do {
             try fillShapes(&graph)

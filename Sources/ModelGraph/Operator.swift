@@ -138,6 +138,14 @@ package enum Activation: Hashable, Sendable, Encodable {
     /// x * max(0, min(1, x / 6 + 0.5))
     case hardSwish
     case tanh
+
+    /// Whether the function leaves numbers as they are between two bounds.
+    package var isBound: Bool {
+        switch self {
+        case .none, .relu, .relu6, .clip: true
+        case .leakyRelu, .sigmoid, .silu, .hardSigmoid, .hardSwish, .tanh: false
+        }
+    }
 }
 
 package struct Convolution: Hashable, Sendable, Encodable {
@@ -221,10 +229,13 @@ package struct Pool: Hashable, Sendable, Encodable {
     package var countsPadding: Bool
     /// Max pool with indices: whether they are column-major.
     package var columnMajorIndices: Bool
+    /// Average pool that means floats (`Node.meansFloats`): whether a window is added up row by row, as ONNX Runtime does it from
+    /// operator set 19 on.
+    package var addsRows: Bool
 
     package init(
         kernel: [Int], strides: [Int]? = nil, dilations: [Int]? = nil, pads: [Int]? = nil, roundsUp: Bool = false,
-        countsPadding: Bool = false, columnMajorIndices: Bool = false
+        countsPadding: Bool = false, columnMajorIndices: Bool = false, addsRows: Bool = false
     ) {
         self.kernel = kernel
         self.strides = strides ?? kernel.map { _ in 1 }
@@ -233,6 +244,7 @@ package struct Pool: Hashable, Sendable, Encodable {
         self.roundsUp = roundsUp
         self.countsPadding = countsPadding
         self.columnMajorIndices = columnMajorIndices
+        self.addsRows = addsRows
     }
 }
 

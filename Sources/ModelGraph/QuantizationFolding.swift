@@ -112,6 +112,7 @@ private struct Folding {
         guard node.inputs.count > 1, let weight = node.inputs[1].flatMap(stored), isByte(weight),
             node.inputs.count < 4 || node.inputs[3] == nil
         else { return }
+        graph.nodes[index].meansFloats = node.meansFloats || node.inputs[0] != x
         graph.nodes[index].inputs[0] = x
         graph.nodes[index].inputs[1] = weight
         if node.inputs.count > 2, let bias = node.inputs[2].flatMap(source) { graph.nodes[index].inputs[2] = bias }
@@ -130,6 +131,7 @@ private struct Folding {
         }
         guard inputs != node.inputs else { return }
         graph.nodes[index].inputs = inputs
+        graph.nodes[index].meansFloats = true
         takeOver(index)
     }
 

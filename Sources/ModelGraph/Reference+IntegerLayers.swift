@@ -6,7 +6,10 @@ extension ReferenceEvaluator {
     /// The results of a layer that is computed in integers; nil for all others.
     static func integerLayer(_ node: Node, in graph: Graph, inputs: [Tensor?]) throws -> [Tensor]? {
         switch node.operation {
-        case .gemm, .matMul: IntegerProduct(node, in: graph, weights: inputs.count > 1 ? inputs[1] : nil)?.run(inputs)
+        case .gemm, .matMul:
+            IntegerProduct(node, in: graph, weights: inputs.count > 1 ? inputs[1] : nil).flatMap { product in
+                product.order == nil ? product.run(inputs) : nil
+            }
         case .recurrent(let attributes):
             IntegerRecurrence(node, attributes, in: graph, constants: inputs)?.run(inputs)
         default: nil
@@ -22,6 +25,9 @@ package struct IntegerProduct: Sendable {
     package let matrix: IntegerMatrix
     package let bias: [Float]
     package let activation: Activation
+    /// How the terms are added up if the node means floats, and gives stored numbers; nil if it does not, or in an order that is
+    /// not known.
+    package let order: FloatOrder?
     /// Nil for float results.
     package let result: (scale: Float, zeroPoint: Float)?
     private let shape: Shape
@@ -52,6 +58,11 @@ package struct IntegerProduct: Sendable {
         } else {
             bias = [Float](repeating: 0, count: matrix.rows)
         }
+        order =
+            node.meansFloats && graph[y].quantization != nil && activation.isBound
+            ? FloatOrder.product(
+                rows: graph[x].shape.count / matrix.steps, columns: matrix.rows, steps: matrix.steps,
+                isTransposed: rowAxis == 0) : nil
         if let to = graph[y].quantization {
             guard graph[y].type == .uint8, to.scales.count == 1 else { return nil }
             result = (to.scales[0], Float(to.zeroPoints[0]))

@@ -64,7 +64,7 @@ package struct ReferenceEvaluator: Sendable {
             guard let id, let tensor, let quantization = graph[id].quantization else { return tensor }
             return dequantize(tensor, quantization)
         }
-        let results = try evaluate(node.operation, meant)
+        let results = try orderedResults(node, in: graph, meant) ?? evaluate(node.operation, meant)
         return zip(node.outputs, results).map { id, tensor in
             guard let id, let quantization = graph[id].quantization else { return tensor }
             return quantize(tensor, quantization, to: graph[id].type)

@@ -70,7 +70,7 @@ extension GraphImporter {
         return Pool(
             kernel: windows.kernel, strides: windows.strides, dilations: windows.dilations, pads: windows.pads,
             roundsUp: node.flag("ceil_mode"), countsPadding: node.flag("count_include_pad"),
-            columnMajorIndices: node.flag("storage_order"))
+            columnMajorIndices: node.flag("storage_order"), addsRows: node.version >= 19)
     }
 
     mutating func addLayer(_ kind: ONNXOperator, _ node: NodeReader) throws -> [ValueID?] {

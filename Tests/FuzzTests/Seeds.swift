@@ -23,7 +23,38 @@ enum Seeds {
             return try PostTrainingQuantizer(model).quantize(
                 calibration: [Dictionary(uniqueKeysWithValues: inputs)])
         }
-        return networks + quantized + [try words()]
+        return networks + quantized + [try words(), try floats()]
+    }
+
+    /// Layers over stored numbers that mean floats.
+    private static func floats() throws -> Model {
+        var builder = GraphBuilder()
+        func parameters(_ scale: Float, _ zero: Int32) -> QuantizationParameters {
+            .init(scale: scale, zeroPoint: zero)
+        }
+        func add(_ operation: Operator, _ inputs: [ValueID?], stored zero: Int32? = nil) throws -> ValueID {
+            let name = "v\(builder.graph.values.count)"
+            let form = zero.map { (type: ElementType.uint8, quantization: parameters(0.03, $0)) }
+            return try builder.add(name, operation, inputs, outputs: [name], stored: form).compactMap { $0 }[0]
+        }
+        func rounded(_ x: ValueID) throws -> ValueID {
+            try add(.dequantizeLinear, [try add(.quantizeLinear, [x], stored: 120)])
+        }
+        func weights(_ shape: Shape) throws -> ValueID {
+            let numbers = (0..<shape.count).map { Int8($0 * 37 % 255 - 127) }
+            let id = builder.addConstant("w", Tensor(shape, numbers), quantization: parameters(0.01, 0))
+            return try add(.dequantizeLinear, [id])
+        }
+        let x = try rounded(try builder.addInput("image", .float32, [1, 3, 8, 8]))
+        let window = Convolution(kernel: [3, 3], pads: [1, 1, 1, 1])
+        let a = try rounded(try add(.convolution(window), [x, try weights([8, 3, 3, 3])]))
+        let each = Convolution(kernel: [3, 3], pads: [1, 1, 1, 1], groups: 8)
+        let b = try rounded(try add(.convolution(each), [a, try weights([8, 1, 3, 3])]))
+        let c = try rounded(try add(.binary(.add), [a, b]))
+        let d = try rounded(try add(.averagePool(Pool(kernel: [8, 8])), [c]))
+        let e = try rounded(try add(.reshape([1, 8]), [d]))
+        let y = try rounded(try add(.gemm(Gemm(transposesB: true)), [e, try weights([5, 8])]))
+        return Model(name: "floats", graph: QuantizationFolding.folded(try builder.finish(outputs: [y])))
     }
 
     /// Layers between which values are stored in 16 bits.

@@ -42,7 +42,8 @@ import Testing
                 groups: 2)),
         .gemm(Gemm(transposesA: true, transposesB: true, alpha: 0.5, beta: 2, activation: .silu)), .matMul,
         .maxPool(Pool(kernel: [2, 3], strides: [1, 2], dilations: [2, 1], pads: [1, 0, 0, 1], roundsUp: true)),
-        .averagePool(Pool(kernel: [4], countsPadding: true, columnMajorIndices: true)), .globalPool(.average),
+        .averagePool(Pool(kernel: [4], countsPadding: true, columnMajorIndices: true, addsRows: true)),
+        .globalPool(.average),
         .globalPool(.maximum), .batchNormalization(epsilon: 1e-5), .instanceNormalization(epsilon: 1e-6),
         .layerNormalization(axis: 2, epsilon: 1e-7), .groupNormalization(groups: 8, epsilon: 1e-3),
         .localResponseNormalization(LocalResponseNormalization(size: 5, alpha: 1e-4, beta: 0.75, bias: 1)),
@@ -92,11 +93,15 @@ import Testing
         for (index, operation) in Self.operators.enumerated() {
             var model = Model(name: "test", graph: Graph())
             let kernel = KernelHint(laneProducts: 1 + index % 2, winograd: index % 3 == 0)
-            model.graph.nodes = [Node("node \(index)", operation, inputs: [], outputs: [], kernel: kernel)]
+            let meansFloats = index % 4 == 1
+            model.graph.nodes = [
+                Node("node \(index)", operation, inputs: [], outputs: [], kernel: kernel, meansFloats: meansFloats)
+            ]
             var data = DataSection()
             let text = try ModelManifest(model, into: &data).json()
             let node = try #require(try ModelManifest(json: Array(text)).nodes.first)
             #expect(node.op == operation && node.kernel == kernel && node.name == "node \(index)")
+            #expect(node.floats ?? false == meansFloats)
         }
     }
 

@@ -48,6 +48,9 @@ import Testing
             folded.nodes.map(\.operation.name) == [
                 "quantizeLinear", "convolution", "maxPool", "binary", "dequantizeLinear",
             ])
+        // What only moves numbers rounds nothing.
+        let ofFloats = folded.nodes.filter(\.meansFloats).map(\.operation.name)
+        #expect(ofFloats.filter { $0 != "maxPool" } == ["convolution", "binary"])
         let activations = folded.values.enumerated().filter {
             $1.quantization != nil && folded.constants[ValueID($0)] == nil
         }
@@ -75,6 +78,7 @@ import Testing
         #expect(graph.nodes.count == 5)
         let fused = QuantizationFolding.folded(Fusion.fused(graph))
         #expect(fused.nodes.map(\.operation.name) == ["quantizeLinear", "convolution", "dequantizeLinear"])
+        #expect(fused.nodes[1].meansFloats)
     }
 
     /// A layer whose stored result is stored once more under other parameters rounds twice.

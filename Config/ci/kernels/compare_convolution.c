@@ -29,17 +29,17 @@ static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, in
 }
 
 /// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats, 5
-/// rounded before the zero point.
+/// rounded before the zero point, 6 linear with ties noted.
 struct numbers {
-    float *multiplier, *bias, *inverse, *zero, *residual_scale, *residual_zero;
+    float *multiplier, *bias, *inverse, *zero, *residual_scale, *residual_zero, *tie;
     uint8_t *low, *high;
 };
 static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
-    const float spread = kind < 2 || kind == 5 ? 100 : 4;
+    const float spread = kind < 2 || kind > 4 ? 100 : 4;
     struct numbers n = {
-        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 ? 120 : 0, kind == 5 ? 0 : spread / 2),
+        floats(count, 0, spread / (60 * 70 * sqrtf((float)steps))), floats(count, kind < 2 || kind == 6 ? 120 : 0, kind == 5 ? 0 : spread / 2),
         floats(count, 30, 10), floats(count, 100, 50), floats(count, 0.01f, 0.3f),
-        floats(count, 128, 100), memory(count), memory(count)};
+        floats(count, 128, 100), floats(count, 0.4f, 0.1f), memory(count), memory(count)};
     for (ptrdiff_t i = 0; i < count; i++) {
         n.low[i] = kind == 1 ? (uint8_t)number(60) : 0;
         n.high[i] = (uint8_t)(185 + number(71));
@@ -48,8 +48,9 @@ static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
 }
 static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
     struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->low, n->high,
-                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0, NULL, NULL};
-    if (kind < 2) e.zero = NULL;
+                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0, NULL, NULL,
+                              kind == 6 ? n->tie : NULL, NULL};
+    if (kind < 2 || kind == 6) e.zero = NULL;
     if (kind == 2 || kind == 3) {
         e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
         e.inverse_scale = n->inverse;
@@ -62,7 +63,7 @@ static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
 }
 static void discard(struct numbers *n) {
     free(n->multiplier), free(n->bias), free(n->inverse), free(n->zero), free(n->residual_scale);
-    free(n->residual_zero), free(n->low), free(n->high);
+    free(n->residual_zero), free(n->tie), free(n->low), free(n->high);
 }
 
 enum form { dense, winograd, depthwise };
@@ -113,6 +114,19 @@ static void run(enum form form, const struct int8_kernels *kernels, struct int8_
     free(packed), free(scratch);
 }
 
+/// Marks what `run` notes, and after that the bytes of a layer that the ties are resolved for.
+static void run_noting(enum form form, const struct int8_kernels *kernels, struct int8_convolution task,
+                       const struct int8_float_layer *layer, const int8_t *weight, const uint8_t *zeros, const uint8_t *input,
+                       uint8_t *output, ptrdiff_t bytes, uint8_t *marks) {
+    struct int8_ties ties = {output, memory(8 * bytes), 0, 2 * bytes};
+    task.epilogue.ties = &ties;
+    run(form, kernels, task, weight, zeros, NULL, input, NULL, output);
+    expect(ties.count <= ties.capacity, kernels->name, "number of ties", ties.count, bytes);
+    for (ptrdiff_t i = 0; i < ties.count && i < ties.capacity; i++) marks[ties.offsets[i]] = 1;
+    kernels->resolve_ties(layer, input, output, &ties);
+    free(ties.offsets);
+}
+
 static void compare_layer(enum form form, const struct int8_kernels *kernels, const struct int8_kernels *scalar,
                           ptrdiff_t channels, ptrdiff_t filters, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride,
                           ptrdiff_t dilation, int kind, int is_extreme) {
@@ -130,15 +144,28 @@ static void compare_layer(enum form form, const struct int8_kernels *kernels, co
     task.outside = outside;
     int8_t *weight = weights(filters, in, taps, kernels->unlimited != NULL && form == dense, is_extreme);
     uint8_t *input = octets(size * (size + 1) * task.window.input_pitch, is_extreme);
-    uint8_t *residual = number(2) ? octets(pixels * filters, 0) : NULL;
+    uint8_t *residual = kind != 6 && number(2) ? octets(pixels * filters, 0) : NULL;
     int32_t *bias = kind == 5 ? memory(filters * 4) : NULL;
     for (ptrdiff_t i = 0; bias && i < filters; i++) bias[i] = (int32_t)number(20000) - 10000;
     struct numbers n = numbers(filters, taps * in, kind);
     task.epilogue = epilogue(&n, kind);
     const ptrdiff_t bytes = pixels * task.window.output_pitch * (kind == 4 ? 4 : 1);
     uint8_t *y = memory(bytes), *expected = memory(bytes);
-    run(form, kernels, task, weight, zeros, bias, input, residual, y);
-    run(form, scalar, task, weight, zeros, bias, input, residual, expected);
+    if (kind == 6 && form != winograd) {
+        const struct int8_float_layer layer = {
+            .window = task.window, .channels = in, .filters = filters, .is_depthwise = form == depthwise,
+            .weight = weight, .filter_stride = in * taps, .step_stride = 1, .weight_scale = n.multiplier, .bias = n.bias,
+            .input_scale = 1, .input_zero = 120, .order = (enum float_order)number(3), .block = 8 + (ptrdiff_t)number(40),
+            .low = -60, .high = 70, .output_scale = 0.7f, .output_zero = 90};
+        uint8_t *marks[2] = {memory(bytes), memory(bytes)};
+        run_noting(form, kernels, task, &layer, weight, zeros, input, y, bytes, marks[0]);
+        run_noting(form, scalar, task, &layer, weight, zeros, input, expected, bytes, marks[1]);
+        expect(memcmp(marks[0], marks[1], (size_t)bytes) == 0, kernels->name, "set of ties", channels, filters);
+        free(marks[0]), free(marks[1]);
+    } else {
+        run(form, kernels, task, weight, zeros, bias, input, residual, y);
+        run(form, scalar, task, weight, zeros, bias, input, residual, expected);
+    }
     static const char *const names[] = {"convolution", "Winograd convolution", "depthwise convolution"};
     expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, names[form], channels, filters);
     discard(&n);
@@ -229,6 +256,19 @@ static void compare_elementwise(const struct int8_kernels *kernels, const struct
     for (int i = 0; i < 2; i++)
         both[i]->add(&e, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
     expect(memcmp(y[0], y[1], size) == 0, kernels->name, "addition", count, rows);
+    struct int8_epilogue of_floats = e;
+    of_floats.inverse_scale = NULL, of_floats.multiplier = n.inverse;
+    for (int i = 0; i < 2; i++)
+        both[i]->add(&of_floats, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "addition of floats", count, rows);
+    const int8_t *weight = (const int8_t *)b;
+    const struct int8_float_layer layer = {
+        .window = {1, rows, count, 1, rows, count, 1, 1, 1, 1, 1, 1, 0, 0}, .channels = count, .filters = count,
+        .weight = weight, .filter_stride = 1, .weight_scale = n.inverse, .bias = n.bias, .starts_with_bias = 1,
+        .input_scale = 0.01f, .input_zero = 100, .order = (enum float_order)number(3), .block = 16, .low = -INFINITY,
+        .high = INFINITY, .output_scale = 1.3f, .output_zero = 50};
+    for (int i = 0; i < 2; i++) both[i]->round_results(&layer, real, n.tie, a, y[i], rows);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "rounding of floats", count, rows);
     for (int i = 0; i < 2; i++) both[i]->quantize(n.inverse, n.zero, real, count, y[i], count, rows, count);
     expect(memcmp(y[0], y[1], size) == 0, kernels->name, "quantization", count, rows);
     for (int i = 0; i < 2; i++) both[i]->dequantize(n.inverse, n.zero, a, count, f[i], count, rows, count);
@@ -256,19 +296,25 @@ static void compare_pools(const struct int8_kernels *kernels, const struct int8_
     kernels->average_pool(&pool, multiplier, bias, input, y, 0, rows);
     scalar->average_pool(&pool, multiplier, bias, input, expected, 0, rows);
     expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "average", channels, kernel);
+    for (int order = float_pool_columns; order <= float_pool_lanes; order++) {
+        const struct int8_float_pool by = {(enum float_pool_order)order, 0.3f, 0.31f, 100, 90};
+        kernels->average_pool_floats(&pool, &by, input, y, 0, rows);
+        scalar->average_pool_floats(&pool, &by, input, expected, 0, rows);
+        expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "average of floats", channels, kernel);
+    }
     free(input), free(multiplier), free(bias), free(y), free(expected);
 }
 
 static void compare(const struct int8_kernels *kernels, const struct int8_kernels *scalar) {
     for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 5)
         for (ptrdiff_t kernel = 1; kernel <= 5; kernel += 2)
-            for (int kind = 0; kind < 6; kind++) {
+            for (int kind = 0; kind < 7; kind++) {
                 const ptrdiff_t size = 3 + (ptrdiff_t)number(9), filters = 1 + (ptrdiff_t)number(75);
                 const ptrdiff_t stride = 1 + (ptrdiff_t)number(2), dilation = kernel > 1 ? 1 + (ptrdiff_t)number(2) : 1;
                 compare_layer(dense, kernels, scalar, channels, filters, size, kernel, stride, dilation, kind, (int)number(2));
                 compare_layer(depthwise, kernels, scalar, channels, channels, size, kernel, stride, dilation, kind,
                               (int)number(2));
-                if (kernel == 3)
+                if (kernel == 3 && kind < 6)
                     compare_layer(winograd, kernels, scalar, channels, filters, size, 3, 1, 1, kind, (int)number(2));
             }
     for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 3)

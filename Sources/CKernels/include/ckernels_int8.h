@@ -4,6 +4,7 @@
 // exact integers, what follows uses only operations that IEEE 754 rounds exactly, in one order.
 #pragma once
 #include "ckernels_float.h"
+#include "ckernels_rounding.h"
 
 /// What becomes of the sum of a layer, per filter c and in float32:
 ///   f = fma(sum, multiplier[c], bias[c])
@@ -21,6 +22,8 @@
 /// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, without a residual, within the bounds of
 /// words.
 /// Floats (both null): the same up to the activation, y = f.
+/// Bytes, linear, with `tie`: where |f - rint(f)| > tie[c], and f within -1...256, the byte is noted in `ties`, which a
+/// thread has for itself.
 /// Arrays have INT8_SLACK entries more than there are filters. `is_bounded` is set if no number that is rounded can reach
 /// 2^30; without it they are brought to at most 255 first, which takes longer.
 struct int8_epilogue {
@@ -31,6 +34,8 @@ struct int8_epilogue {
     const float *residual_scale, *residual_zero;
     int residual_after_activation, is_bounded;
     const int16_t *low_words, *high_words;
+    const float *tie;
+    struct int8_ties *ties;
 };
 
 /// Kernels may read that many elements past the ends of arrays, and bytes past the last channel of an image.
@@ -92,13 +97,25 @@ struct int8_kernels {
     /// y[i, c] = clamp(rint(fma(sum over a window of x, multiplier[c] / positions, bias[c]))); rows [begin, end).
     void (*average_pool)(const struct float_pool *, const float *multiplier, const float *bias, const uint8_t *input,
                          uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
+    /// The same in float32: y = clamp(rint(mean / output_scale) + output_zero).
+    void (*average_pool_floats)(const struct float_pool *, const struct int8_float_pool *, const uint8_t *input,
+                                uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
     /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
     void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
     /// y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - residual_zero[c]) * residual_scale[c])),
     ///                     inverse_scale[c], zero[c])))
+    /// As float32 arithmetic does it, if `inverse_scale` is null and `multiplier` the scale of y:
+    /// y = clamp(rint(activation((a - zero_a[c]) * scale_a[c] + (b - residual_zero[c]) * residual_scale[c]) / multiplier[c]) +
+    ///           zero[c])
     void (*add)(const struct int8_epilogue *, const float *scale_a, const float *zero_a, const uint8_t *a,
                 ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
+    /// Computes bytes of an image that `convolution` or `depthwise` noted once more, in float32.
+    void (*resolve_ties)(const struct int8_float_layer *, const uint8_t *input, uint8_t *output, const struct int8_ties *);
+    /// Bytes of the results of a layer over `pixels` of an image, within its bounds and without gaps, which are computed again where
+    /// |result / scale - nearest| > tie[filter].
+    void (*round_results)(const struct int8_float_layer *, const float *results, const float *tie, const uint8_t *input,
+                          uint8_t *output, ptrdiff_t pixels);
     /// y = clamp(rint(x / scale[c]) + zero[c])
     void (*quantize)(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,
                      ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
