@@ -70,3 +70,15 @@ void float_pack_depthwise(const struct float_kernels *kernels, const float *weig
     for (ptrdiff_t t = 0; t < taps; t++)
         for (ptrdiff_t i = 0; i < padded; i++) *packed++ = i < channels ? weight[i * taps + t] : 0;
 }
+
+ptrdiff_t float_ordered_count(const struct float_kernels *kernels, ptrdiff_t filters, ptrdiff_t steps) {
+    return (filters + kernels->width - 1) / kernels->width * kernels->width * steps;
+}
+
+void float_pack_ordered(const struct float_kernels *kernels, const float *weight, ptrdiff_t filter_stride,
+                        ptrdiff_t step_stride, ptrdiff_t filters, ptrdiff_t steps, float *packed) {
+    for (ptrdiff_t f = 0; f < filters; f += kernels->width)
+        for (ptrdiff_t s = 0; s < steps; s++)
+            for (ptrdiff_t i = 0; i < kernels->width; i++)
+                *packed++ = f + i < filters ? weight[(f + i) * filter_stride + s * step_stride] : 0;
+}

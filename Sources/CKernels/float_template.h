@@ -511,12 +511,16 @@ static void pixels(const uint8_t *pixels, ptrdiff_t pixel_stride, const float *m
             y[i * channels + c] = ((float)pixels[i * pixel_stride + c] - mean[c]) * scale[c];
 }
 
+#include "float_ordered.h"
+
 const struct float_kernels KERNELS_SYMBOL = {
     .name = KERNELS_NAME,
     .width = WIDTH,
     .tile_pixels = TILE_PIXELS,
     .convolution = convolution,
     .depthwise = depthwise,
+    .ordered = ordered,
+    .ordered_depthwise = ordered_depthwise,
     .pool = pool,
     .unary = unary,
     .binary = binary,

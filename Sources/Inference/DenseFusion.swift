@@ -73,7 +73,8 @@ enum DenseFusion {
         }
 
         private func layer(_ node: Node) -> Layer? {
-            guard let x = node.inputs[0], let id = node.inputs.count > 1 ? node.inputs[1] : nil,
+            // Others are computed in an order of their own.
+            guard !node.meansFloats, let x = node.inputs[0], let id = node.inputs.count > 1 ? node.inputs[1] : nil,
                 let y = node.outputs[0],
                 let weights = floats(id), weights.shape.rank == 2, weights.count > 0, graph.constants[x] == nil,
                 graph[x].type == .float32, graph[x].shape.rank >= 2, graph[y].shape.rank >= 2, graph[y].shape.count > 0

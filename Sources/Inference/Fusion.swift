@@ -84,17 +84,18 @@ package enum Fusion {
 
         // MARK: Rewrites
 
-        /// w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(variance + epsilon)
+        /// w' = w * s, b' = (b - mean) * s + bias with s = 1 / sqrt(variance + epsilon) * scale
         private mutating func normalized(_ node: Node, _ epsilon: Float) -> Node? {
             guard let x = node.inputs[0], graph[x].type == .float32, let scale = floats(node.inputs[1]),
                 let bias = floats(node.inputs[2]), let mean = floats(node.inputs[3]),
                 let variance = floats(node.inputs[4])
             else { return nil }
             func array(_ tensor: Tensor) -> [Float] { tensor.array(of: Float.self) }
-            let factors = zip(array(scale), array(variance)).map { $0 / ($1 + epsilon).squareRoot() }
+            let factors = zip(array(scale), array(variance)).map { (1 / ($1 + epsilon).squareRoot()) * $0 }
             let channels = factors.count
             if let (index, layer) = soleProducer(x), case .convolution(let convolution) = layer.operation,
-                convolution.activation == .none, convolution.residual == nil, let weightID = layer.inputs[1],
+                !layer.meansFloats, convolution.activation == .none, convolution.residual == nil,
+                let weightID = layer.inputs[1],
                 let weight = floats(weightID), channels == weight.shape[0],
                 layer.inputs.count < 3 || layer.inputs[2] == nil || floats(layer.inputs[2]) != nil
             {
@@ -123,7 +124,7 @@ package enum Fusion {
                 inputs: [
                     x, graph.addConstant("\(node.name) factors", Tensor([channels, 1, 1, 1], factors)),
                     graph.addConstant("\(node.name) offsets", Tensor([channels], offsets)),
-                ], outputs: node.outputs)
+                ], outputs: node.outputs, meansFloats: node.meansFloats)
         }
 
         /// x * sigmoid(x), x * hardSigmoid(x)
@@ -154,7 +155,7 @@ package enum Fusion {
             let candidates = pairs.compactMap { sum, other -> (Int, Node, ValueID)? in
                 guard let (index, layer) = soleProducer(sum), let other, other != sum, graph[other].type == .float32,
                     graph[other].shape == graph[output].shape, graph.constants[other] == nil,
-                    let x = layer.inputs[0], graph[x].type == .float32,
+                    let x = layer.inputs[0], graph[x].type == .float32, !layer.meansFloats,
                     case .convolution(let convolution) = layer.operation, convolution.residual == nil
                 else { return nil }
                 return (index, layer, other)
@@ -209,7 +210,8 @@ package enum Fusion {
             wider.pads = zip(convolution.pads, added).map(+)
             swallow(index)
             return Node(
-                node.name, .convolution(wider), inputs: [x] + node.inputs.dropFirst(), outputs: node.outputs)
+                node.name, .convolution(wider), inputs: [x] + node.inputs.dropFirst(), outputs: node.outputs,
+                meansFloats: node.meansFloats)
         }
     }
 }

@@ -17,6 +17,10 @@ extension PlanBuilder {
         let (inputShape, outputShape) = (graph[x].shape, graph[y].shape)
         let taps = convolution.kernel.reduce(1, *)
         guard taps <= Self.maximumTaps, inputShape.count > 0, outputShape.count > 0 else { return false }
+        if node.meansFloats && convolution.residual == nil && convolution.activation.isBound {
+            emitOrdered(node, convolution, weight, bias)
+            return true
+        }
         let source = read(x, .channelsLast)
         let residual = input(node, 3).map { read($0, .channelsLast) }
         let target = target(y)
@@ -147,6 +151,12 @@ extension PlanBuilder {
             else { return false }
             for index in bias.indices { bias[index] = gemm.beta * tensor.base[tensor.count == 1 ? 0 : index] }
         }
+        if node.meansFloats && gemm.alpha == 1 && gemm.beta == 1 && gemm.activation.isBound {
+            let hasBias = input(node, 2) != nil
+            if emitOrdered(node, b, hasBias ? bias : nil, isTransposed: gemm.transposesB, gemm.activation) {
+                return true
+            }
+        }
         emitProduct(
             node, a, y, rows: graph[a].shape[0], depth: depth, columns: columns, bias: bias, gemm.activation
         ) { column, k in
@@ -163,6 +173,7 @@ extension PlanBuilder {
         guard aShape.rank >= 2, bShape.rank >= 2, aShape.count > 0, bShape.count > 0 else { return false }
         let (depth, columns) = (aShape[aShape.rank - 1], bShape[bShape.rank - 1])
         if let constant = constant(b), bShape.rank == 2 {
+            if node.meansFloats && emitOrdered(node, constant, nil, isTransposed: false, .none) { return true }
             emitProduct(
                 node, a, y, rows: aShape.count / depth, depth: depth, columns: columns,
                 bias: [Float](repeating: 0, count: columns), .none

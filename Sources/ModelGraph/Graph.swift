@@ -142,8 +142,9 @@ package struct Node: Hashable, Sendable {
     /// Nil where an optional output is not wanted.
     package var outputs: [ValueID?]
     package var kernel: KernelHint?
-    /// Whether what the node computes on stored numbers was written as an operator over floats between conversions. Then its
-    /// results are those of float32 arithmetic, in the order that `FloatOrder` says, also where that differs from exact sums.
+    /// Whether the node was written as an operator over floats behind conversions from stored numbers, on which it may compute
+    /// now. Then its results are those of float32 arithmetic, in the order that `FloatOrder` says, also where that differs from
+    /// exact sums.
     package var meansFloats: Bool
 
     package init(

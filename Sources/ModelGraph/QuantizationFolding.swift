@@ -48,6 +48,7 @@ private struct Folding {
             switch node.operation {
             case .quantizeLinear: requantize(index)
             case .convolution, .gemm, .matMul: foldLayer(index)
+            case .batchNormalization: markFloats(index)
             case .averagePool, .globalPool, .maxPool, .unary, .concat: foldWhole(index)
             case .binary(.add, _): foldWhole(index)
             case let operation where operation.movesElements: foldWhole(index)
@@ -104,15 +105,21 @@ private struct Folding {
         }
     }
 
+    /// A layer behind a conversion means floats, also where it stays one over floats.
+    private mutating func markFloats(_ index: Int) {
+        guard let x = graph.nodes[index].inputs[0].flatMap(source), graph.constants[x] == nil else { return }
+        graph.nodes[index].meansFloats = true
+    }
+
     /// A layer may give float, at the end of a network.
     private mutating func foldLayer(_ index: Int) {
         let node = graph.nodes[index]
+        markFloats(index)
         guard let x = node.inputs[0].flatMap(stored), isByte(x), graph.constants[x] == nil else { return }
         // Weights and a second operand must be quantized too; a bias may be float.
         guard node.inputs.count > 1, let weight = node.inputs[1].flatMap(stored), isByte(weight),
             node.inputs.count < 4 || node.inputs[3] == nil
         else { return }
-        graph.nodes[index].meansFloats = node.meansFloats || node.inputs[0] != x
         graph.nodes[index].inputs[0] = x
         graph.nodes[index].inputs[1] = weight
         if node.inputs.count > 2, let bias = node.inputs[2].flatMap(source) { graph.nodes[index].inputs[2] = bias }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import Tensors
 
-/// Layers that mean floats, their sums in the order of `FloatOrder` and `FloatPoolOrder`, by definition.
+/// Layers that mean floats, and compute on them or make stored numbers, their sums in the order of `FloatOrder` and `FloatPoolOrder`, by definition.
 extension ReferenceEvaluator {
     /// The float results of a node over stored numbers that means floats; nil where the order is not known, or does not matter.
     ///
     /// - Parameter inputs: as real numbers.
     static func orderedResults(_ node: Node, in graph: Graph, _ inputs: [Tensor?]) throws -> [Tensor]? {
-        guard node.meansFloats, let id = node.outputs.first, let y = id, graph[y].quantization != nil,
-            let input = inputs.first, let x = input
+        guard node.meansFloats, let id = node.outputs.first, let y = id, let input = inputs.first, let x = input,
+            graph[y].quantization != nil || node.inputs[0].map({ graph[$0].quantization == nil }) ?? false
         else { return nil }
         func optional(_ place: Int) -> Tensor? { place < inputs.count ? inputs[place] : nil }
         let shape = graph[y].shape

@@ -21,6 +21,8 @@ import Testing
         /// Whether x and another value are added.
         var isSum = false
         var isRectified = false
+        /// Of x and y. In 16 bits x has another scale (0.000173) and zero point (30000).
+        var type = ElementType.uint8
         /// FNV-1a of what ONNX Runtime 1.32 stores for y, optimizations disabled, on one thread.
         var recorded: UInt64
 
@@ -85,35 +87,73 @@ import Testing
             isRectified: true, recorded: 0x6484_5a0a_ee0d_3c5a),
     ]
 
+    /// Layers that no kernel computes on what is stored.
+    static let layersOverFloats = [
+        Layer(
+            name: "window", operation: convolution(3, pad: 1), input: [1, 16, 10, 9], weight: [20, 16, 3, 3],
+            biases: 20, step: 64, zero: 32768, type: .uint16, recorded: 0xaa61_e9f5_fda4_cef6),
+        Layer(
+            name: "more steps than pixels", operation: convolution(1), input: [1, 600, 12, 12],
+            weight: [6, 600, 1, 1], biases: 6, step: 128, zero: 32768, type: .uint16,
+            recorded: 0x8dbd_c3a4_11b5_2cb5),
+        Layer(
+            name: "a filter per channel", operation: convolution(3, stride: 2, pad: 1, groups: 24),
+            input: [1, 24, 11, 10], weight: [24, 1, 3, 3], biases: 24, step: 16, zero: 32768, isRectified: true,
+            type: .uint16, recorded: 0x10e1_2859_4ba4_60e0),
+        Layer(
+            name: "one pixel", operation: convolution(1), input: [1, 50, 1, 1], weight: [403, 50, 1, 1],
+            biases: 403, step: 32, zero: 32768, type: .uint16, recorded: 0xfab9_4947_7815_bca1),
+        Layer(
+            name: "transposed matrix", operation: .gemm(Gemm(transposesB: true)), input: [1, 70],
+            weight: [403, 70], biases: 403, step: 32, zero: 32768, type: .uint16, recorded: 0x735e_9c41_2066_c844),
+        Layer(
+            name: "matrix", operation: .gemm(Gemm()), input: [1, 70], weight: [70, 403], biases: 403, step: 32,
+            zero: 32768, type: .uint16, recorded: 0xa7be_6d6d_7f87_05a5),
+        Layer(
+            name: "rows", operation: .gemm(Gemm()), input: [9, 300], weight: [300, 20], biases: 20, step: 64,
+            zero: 32768, type: .uint16, recorded: 0xa9e2_f06d_8000_549c),
+        Layer(
+            name: "matrix product", operation: .matMul, input: [5, 140], weight: [140, 60], step: 32, zero: 32768,
+            type: .uint16, recorded: 0x0066_4c26_e54f_00fe),
+        Layer(
+            name: "groups", operation: convolution(3, pad: 1, groups: 4), input: [1, 24, 10, 9],
+            weight: [16, 6, 3, 3], biases: 16, step: 32, recorded: 0x00c5_c61d_ad2f_80ee),
+    ]
+
     /// Upper bytes of a linear congruential sequence (Numerical Recipes' constants).
     private static func bytes(_ count: Int, seed: UInt32) -> [UInt8] {
+        words(count, seed: seed).map { UInt8($0 >> 8) }
+    }
+
+    private static func words(_ count: Int, seed: UInt32) -> [UInt16] {
         var state = seed
         return (0..<count).map { _ in
             state = state &* 1_664_525 &+ 1_013_904_223
-            return UInt8(state >> 24)
+            return UInt16(state >> 16)
         }
     }
 
-    private static func hash(_ bytes: [UInt8]) -> UInt64 {
-        bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    private static func hash(_ numbers: some Sequence<some BinaryInteger>) -> UInt64 {
+        numbers.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 
-    private static let (stepOfX, stepOfWeight): (Float, Float) = (0.0173, 0.00213)
+    private static let stepOfWeight: Float = 0.00213
 
     /// Conversions, the operator over floats, and a conversion.
     private func network(_ layer: Layer) throws -> Graph {
-        let stepOfSum = Self.stepOfX * Self.stepOfWeight
+        let stepOfX: Float = layer.type == .uint8 ? 0.0173 : 0.000173
+        let stepOfSum = stepOfX * Self.stepOfWeight
         var builder = GraphBuilder()
         func add(_ operation: Operator, _ inputs: [ValueID?]) throws -> ValueID {
             try #require(try builder.add("", operation, inputs, outputs: ["v\(builder.graph.values.count)"])[0])
         }
         func added(_ name: String, _ scale: Float, _ zero: Int32) throws -> ValueID {
             let parameters = QuantizationParameters(scale: scale, zeroPoint: zero)
-            let id = try builder.addInput(name, .uint8, layer.input, quantization: parameters)
+            let id = try builder.addInput(name, layer.type, layer.input, quantization: parameters)
             return try add(.dequantizeLinear, [id])
         }
-        var inputs: [ValueID?] = [try added("x", Self.stepOfX, 117)]
-        if layer.isSum { inputs.append(try added("x2", Self.stepOfX * 2, 90)) }
+        var inputs: [ValueID?] = [try added("x", stepOfX, layer.type == .uint8 ? 117 : 30000)]
+        if layer.isSum { inputs.append(try added("x2", stepOfX * 2, 90)) }
         if let shape = layer.weight {
             let weights = Self.bytes(shape.count, seed: 2).map { Int8(Int($0) % 15 - 7) }
             let parameters = QuantizationParameters(scale: Self.stepOfWeight, zeroPoint: 0)
@@ -129,10 +169,10 @@ import Testing
         }
         var y = try add(layer.operation, inputs)
         if layer.isRectified { y = try add(.unary(.relu), [y]) }
-        let step = layer.step * (layer.weight == nil ? Self.stepOfX : stepOfSum)
+        let step = layer.step * (layer.weight == nil ? stepOfX : stepOfSum)
         let stored = try builder.add(
             "q", .quantizeLinear, [y], outputs: ["q"],
-            stored: (.uint8, QuantizationParameters(scale: step, zeroPoint: layer.zero)))
+            stored: (layer.type, QuantizationParameters(scale: step, zeroPoint: layer.zero)))
         return try builder.finish(outputs: stored.compactMap { $0 })
     }
 
@@ -169,6 +209,24 @@ import Testing
             for threads in 1...3 {
                 #expect(try results(graph, inputs, kernels, threads: threads) == reference, "\(kernels.name)")
             }
+        }
+    }
+
+    @Test(arguments: layersOverFloats)
+    func layersOverFloatsGiveONNXRuntimesResultsToo(layer: Layer) throws {
+        let graph = QuantizationFolding.folded(try network(layer))
+        let words = Self.words(layer.input.count, seed: 1)
+        let x = layer.type == .uint8 ? Tensor(layer.input, words.map { UInt8($0 >> 8) }) : Tensor(layer.input, words)
+        func hash(_ y: Tensor) -> UInt64 {
+            layer.type == .uint8 ? Self.hash(y.array(of: UInt8.self)) : Self.hash(y.array(of: UInt16.self))
+        }
+        #expect(hash(try #require(try ReferenceEvaluator(graph).run(["x": x])["q"])) == layer.recorded)
+        for kernels in FloatKernels.available {
+            let compiled = try CompiledModel(Model(name: "test", graph: graph), batch: 1, kernels: kernels)
+            let session = compiled.makeSession()
+            session.inputBytes(0).copyMemory(from: UnsafeRawBufferPointer(x.buffer.bytes))
+            try session.run()
+            #expect(hash(session.outputTensor(0)) == layer.recorded, "\(kernels.name)")
         }
     }
 

@@ -68,6 +68,8 @@ enum float_binary {
     float_minimum,
 };
 
+struct float_ordered;
+
 /// One implementation of everything, for one instruction set.
 struct float_kernels {
     const char *name;
@@ -80,6 +82,12 @@ struct float_kernels {
     /// Output rows [begin, end) of one image.
     void (*depthwise)(const struct float_convolution *, const float *input, const float *residual, float *output,
                       ptrdiff_t begin, ptrdiff_t end);
+    /// Output pixels [begin, end) of one image, sums in the order that the layer says, the same bits on every processor. `patches`:
+    /// `tile_pixels` windows.
+    void (*ordered)(const struct float_ordered *, const float *input, float *output, float *patches, ptrdiff_t begin,
+                    ptrdiff_t end);
+    /// The same with a filter per channel.
+    void (*ordered_depthwise)(const struct float_ordered *, const float *input, float *output, ptrdiff_t begin, ptrdiff_t end);
     void (*pool)(const struct float_pool *, const float *input, float *output, ptrdiff_t begin, ptrdiff_t end);
     /// y[i, c] = f(x[i, c]) over `rows` rows. May work in place.
     void (*unary)(const struct float_epilogue *, const float *x, ptrdiff_t x_pitch, float *y, ptrdiff_t y_pitch,
@@ -113,6 +121,11 @@ void float_pack_weights(const struct float_kernels *, const float *weight, const
 void float_pack_depthwise(const struct float_kernels *, const float *weight, const float *bias, ptrdiff_t channels,
                           ptrdiff_t taps, float *packed);
 ptrdiff_t float_packed_depthwise_count(const struct float_kernels *, ptrdiff_t channels, ptrdiff_t taps);
+
+/// Number of floats of the weights of `struct float_ordered`, and these from weight[f * filter_stride + s * step_stride].
+ptrdiff_t float_ordered_count(const struct float_kernels *, ptrdiff_t filters, ptrdiff_t steps);
+void float_pack_ordered(const struct float_kernels *, const float *weight, ptrdiff_t filter_stride, ptrdiff_t step_stride,
+                        ptrdiff_t filters, ptrdiff_t steps, float *packed);
 
 /// Copies a block of up to 8 axes, outermost first. Strides are in bytes and may be zero or negative on the source side.
 void strided_copy(void *target, const void *source, ptrdiff_t element_size, int rank, const ptrdiff_t *extents,

@@ -25,6 +25,24 @@ enum float_order {
     float_order_lanes,
 };
 
+/// A layer of floats.
+struct float_ordered {
+    /// A matrix product is a window of one pixel over rows.
+    struct float_window window;
+    /// Channels that a filter reads, and filters; with a filter per channel these alone count.
+    ptrdiff_t channels, filters;
+    /// [vector of filters][step][filter], where steps are [channel][ky][kx].
+    const float *weights;
+    /// A whole number of vectors; or null.
+    const float *bias;
+    /// Whether the terms are added to the bias, and not the bias to their sum.
+    int starts_with_bias;
+    enum float_order order;
+    ptrdiff_t block;
+    /// Bounds of the result: the activation.
+    float low, high;
+};
+
 /// A layer that makes bytes of bytes.
 struct int8_float_layer {
     /// Pitches in bytes. A matrix product is a window of one pixel over rows.
