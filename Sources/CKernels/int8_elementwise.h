@@ -107,36 +107,56 @@ INLINE vector less_zero(const uint8_t *x, const float *zero, ptrdiff_t count) {
     return load_bytes_part(x, count) - load_part(zero, count);
 }
 
+enum addition { addition_linear, addition_of_floats, addition_bounded, addition_any };
+
 /// Channels c ... c + count of `add`.
-INLINE void added(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
+INLINE void added(const struct int8_epilogue *e, const enum addition form, const float *scale_a, const float *zero_a,
                   const uint8_t *a, const uint8_t *b, uint8_t *y, ptrdiff_t c, ptrdiff_t count) {
-    const vector second = less_zero(b + c, e->residual_zero + c, count) * load_part(e->residual_scale + c, count);
-    const vector first = less_zero(a + c, zero_a + c, count), scale = load_part(scale_a + c, count);
-    vector f = e->inverse_scale ? fused(first, scale, second) : first * scale + second;
-    f = activated(f, is_clamp ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
-    if (!e->inverse_scale)
+    const vector scale = load_part(scale_a + c, count), scale_b = load_part(e->residual_scale + c, count);
+    if (form == addition_linear) {
+        const vector second = fused(load_bytes_part(b + c, count), scale_b, load_part(e->bias + c, count));
+        const vector f = fused(load_bytes_part(a + c, count), scale, second);
+        const vector low = load_bytes_part(e->low + c, count), high = load_bytes_part(e->high + c, count);
+        store_bytes(y + c, greatest(least(f, high), low), count);
+        return;
+    }
+    const vector first = less_zero(a + c, zero_a + c, count);
+    const vector second = less_zero(b + c, e->residual_zero + c, count) * scale_b;
+    vector f = form == addition_of_floats ? first * scale + second : fused(first, scale, second);
+    f = activated(f, form == addition_bounded ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
+    if (form == addition_of_floats)
         store_bytes(y + c, rounded(f / load_part(e->multiplier + c, count)) + load_part(e->zero + c, count), count);
     else
         store_bytes(y + c, fused(f, load_part(e->inverse_scale + c, count), load_part(e->zero + c, count)), count);
 }
 
-INLINE void added_rows(const struct int8_epilogue *e, const int is_clamp, const float *scale_a, const float *zero_a,
+INLINE void added_rows(const struct int8_epilogue *e, const enum addition form, const float *scale_a, const float *zero_a,
                        const uint8_t *a, ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < rows; i++, a += a_pitch, b += b_pitch, y += y_pitch) {
         ptrdiff_t c = 0;
-        for (; c + WIDTH <= count; c += WIDTH) added(e, is_clamp, scale_a, zero_a, a, b, y, c, WIDTH);
-        if (c < count) added(e, is_clamp, scale_a, zero_a, a, b, y, c, count - c);
+        for (; c + WIDTH <= count; c += WIDTH) added(e, form, scale_a, zero_a, a, b, y, c, WIDTH);
+        if (c < count) added(e, form, scale_a, zero_a, a, b, y, c, count - c);
     }
 }
 
 static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
                 ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
                 ptrdiff_t count) {
-    if (e->activation.activation == float_clamp)
-        added_rows(e, 1, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);
-    else
-        added_rows(e, 0, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);
+    const int is_bounded = e->activation.activation == float_clamp;
+    const enum addition form = e->inverse_scale ? is_bounded ? addition_bounded : addition_any
+                                                : e->multiplier ? addition_of_floats : addition_linear;
+    switch (form) {
+#define CASE(form)                                                                                       \
+    case form:                                                                                           \
+        added_rows(e, form, scale_a, zero_a, a, a_pitch, b, b_pitch, y, y_pitch, rows, count);           \
+        break;
+        CASE(addition_linear)
+        CASE(addition_of_floats)
+        CASE(addition_bounded)
+        CASE(addition_any)
+#undef CASE
+    }
 }
 
 static void quantize(const float *scale, const float *zero, const float *x, ptrdiff_t x_pitch, uint8_t *y,

@@ -410,13 +410,20 @@ extension PlanBuilder {
         else { return false }
         let (layout, shape, length) = (layouts[y.index], graph[y].shape, to.scales.count)
         let (left, right, target) = (read(a, layout), read(b, layout), target(y))
-        let (scaleA, zeroA) = (addConstant(first.scales), addConstant(first.zeros))
+        let function = float_epilogue(activation)
+        let isLinear = activation.isBound && !node.meansFloats
         let epilogue =
-            node.meansFloats
-            ? QuantizedEpilogue(addingFloats: second, activation: float_epilogue(activation), output: to)
-            : QuantizedEpilogue(
-                scales: first.scales, bias: first.zeros, largestSum: 255, activation: float_epilogue(activation),
-                output: to, residual: second, isResidualAfterActivation: true)
+            if node.meansFloats {
+                QuantizedEpilogue(addingFloats: second, activation: function, output: to)
+            } else if isLinear {
+                QuantizedEpilogue(adding: first, second, bounds: function, output: to)
+            } else {
+                QuantizedEpilogue(
+                    scales: first.scales, bias: first.zeros, largestSum: 255, activation: function, output: to,
+                    residual: second, isResidualAfterActivation: true)
+            }
+        let scaleA = addConstant(isLinear ? zip(first.scales, to.scales).map(/) : first.scales)
+        let zeroA = addConstant(first.zeros)
         let places = EpiloguePlaces(epilogue, &self)
         emit(node.name, [left, right, target, scaleA, zeroA] + places.places) { memory in
             let bound = places.bound(in: memory)

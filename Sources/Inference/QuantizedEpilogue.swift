@@ -6,7 +6,8 @@ import CKernels
 /// Where the activation only bounds, everything up to the stored byte is one multiplication and one addition, and the
 /// bounds are bytes: y = max(min(round(sum * m + b), high), low).
 struct QuantizedEpilogue {
-    private(set) var multiplier: [Float]
+    /// Nil only for sums of values.
+    private(set) var multiplier: [Float]?
     private(set) var bias: [Float]
     private(set) var inverseScale: [Float]?
     private(set) var zero: [Float]?
@@ -41,7 +42,7 @@ struct QuantizedEpilogue {
         zero = output.zeros
         activation = bounds
         isResidualAfterActivation = false
-        isBounded = multiplier.allSatisfy { largestSum * abs($0) + 512 < 0x1p30 }
+        isBounded = zip(scales, output.scales).allSatisfy { largestSum * abs($0 / $1) + 512 < 0x1p30 }
         func bytes(_ real: Float) -> [Int16] {
             zip(output.scales, output.zeros).map { scale, zero in
                 Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
@@ -65,6 +66,32 @@ struct QuantizedEpilogue {
         (residualScale, residualZero) = (second.scales, second.zeros)
         self.activation = activation
         isResidualAfterActivation = true
+    }
+
+    /// Of a sum of two values in steps of the result, as ONNX Runtime computes `QLinearAdd` (mlas/lib/qladd.cpp).
+    ///
+    /// - Parameters:
+    ///   - adding: scales and zero points per channel of both values.
+    ///   - bounds: the activation, which only bounds.
+    ///   - output: scales and zero points of the result.
+    init(
+        adding first: (scales: [Float], zeros: [Float]), _ second: (scales: [Float], zeros: [Float]),
+        bounds: float_epilogue, output: (scales: [Float], zeros: [Float])
+    ) {
+        multiplier = nil
+        let (a, b) = (zip(first.scales, output.scales).map(/), zip(second.scales, output.scales).map(/))
+        bias = output.zeros.indices.map {
+            output.zeros[$0] - (b[$0] * second.zeros[$0]).addingProduct(a[$0], first.zeros[$0])
+        }
+        residualScale = b
+        activation = bounds
+        isResidualAfterActivation = true
+        func bytes(_ real: Float) -> [Int16] {
+            zip(output.scales, output.zeros).map { scale, zero in
+                Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
+            }
+        }
+        (high, low) = (bytes(bounds.high), bytes(bounds.low))
     }
 
     /// - Parameters:
@@ -112,7 +139,7 @@ struct QuantizedEpilogue {
             return Int16(min(max(steps, range.lowerBound), range.upperBound))
         }
         for filter in scales.indices {
-            multiplier[filter] *= inverse[filter]
+            multiplier?[filter] *= inverse[filter]
             self.bias[filter] = bias[filter] * inverse[filter] + output.zeros[filter]
             high?[filter] = stored(activation.high, filter)
             low?[filter] = stored(activation.low, filter)
@@ -126,7 +153,7 @@ struct QuantizedEpilogue {
 
 /// Where the numbers of an epilogue lie.
 struct EpiloguePlaces: Sendable {
-    private let multiplier: Place
+    private let multiplier: Place?
     private let bias: Place
     private let inverseScale: Place?
     private let zero: Place?
@@ -142,7 +169,7 @@ struct EpiloguePlaces: Sendable {
 
     /// - Parameter tie: where results next to a tie begin, if they are noted.
     init(_ epilogue: QuantizedEpilogue, tie: Place? = nil, _ builder: inout PlanBuilder) {
-        multiplier = builder.addPadded(epilogue.multiplier)
+        multiplier = epilogue.multiplier.map { builder.addPadded($0) }
         bias = builder.addPadded(epilogue.bias)
         inverseScale = epilogue.inverseScale.map { builder.addPadded($0) }
         zero = epilogue.zero.map { builder.addPadded($0) }

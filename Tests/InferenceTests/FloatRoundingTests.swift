@@ -230,6 +230,21 @@ import Testing
         }
     }
 
+    /// ONNX Runtime's `QLinearAdd` multiplies by ratios of scales.
+    @Test func sumsOfStoredNumbersAreThoseOfONNXRuntime() throws {
+        var builder = GraphBuilder()
+        let shape: Shape = [1, 6, 10, 10]
+        func form(_ scale: Float, _ zero: Int32) -> QuantizationParameters { .init(scale: scale, zeroPoint: zero) }
+        let x = try builder.addInput("x", .uint8, shape, quantization: form(0.02, 147))
+        let x2 = try builder.addInput("x2", .uint8, shape, quantization: form(0.04, 120))
+        let y = try builder.add("q", .binary(.add), [x, x2], outputs: ["q"], stored: (.uint8, form(0.08, 134)))
+        let graph = try builder.finish(outputs: y.compactMap { $0 })
+        let inputs = ["x": Self.bytes(600, seed: 1), "x2": Self.bytes(600, seed: 1000)]
+        for kernels in Int8Kernels.available {
+            #expect(Self.hash(try results(graph, inputs, kernels)) == 0xfb0a_cedd_9d8f_34aa, "\(kernels.name)")
+        }
+    }
+
     /// Where sums are rounded by themselves, some of these results are others.
     @Test func exactSumsAreNotEnough() throws {
         for layer in [Self.layers[0], Self.layers[3], Self.layers[11]] {

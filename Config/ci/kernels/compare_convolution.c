@@ -256,11 +256,15 @@ static void compare_elementwise(const struct int8_kernels *kernels, const struct
     for (int i = 0; i < 2; i++)
         both[i]->add(&e, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
     expect(memcmp(y[0], y[1], size) == 0, kernels->name, "addition", count, rows);
-    struct int8_epilogue of_floats = e;
-    of_floats.inverse_scale = NULL, of_floats.multiplier = n.inverse;
+    struct int8_epilogue other = e;
+    other.inverse_scale = NULL, other.multiplier = n.inverse;
     for (int i = 0; i < 2; i++)
-        both[i]->add(&of_floats, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
+        both[i]->add(&other, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
     expect(memcmp(y[0], y[1], size) == 0, kernels->name, "addition of floats", count, rows);
+    other.multiplier = NULL;
+    for (int i = 0; i < 2; i++)
+        both[i]->add(&other, n.residual_scale, n.residual_zero, a, count, b, count, y[i], count, rows, count);
+    expect(memcmp(y[0], y[1], size) == 0, kernels->name, "linear addition", count, rows);
     const int8_t *weight = (const int8_t *)b;
     const struct int8_float_layer layer = {
         .window = {1, rows, count, 1, rows, count, 1, 1, 1, 1, 1, 1, 0, 0}, .channels = count, .filters = count,

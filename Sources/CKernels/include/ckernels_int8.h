@@ -103,11 +103,14 @@ struct int8_kernels {
     /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
     void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
-    /// y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - residual_zero[c]) * residual_scale[c])),
-    ///                     inverse_scale[c], zero[c])))
-    /// As float32 arithmetic does it, if `inverse_scale` is null and `multiplier` the scale of y:
-    /// y = clamp(rint(activation((a - zero_a[c]) * scale_a[c] + (b - residual_zero[c]) * residual_scale[c]) / multiplier[c]) +
-    ///           zero[c])
+    /// Through a function:
+    ///   y = clamp(rint(fma(activation(fma(a - zero_a[c], scale_a[c], (b - residual_zero[c]) * residual_scale[c])),
+    ///                      inverse_scale[c], zero[c])))
+    /// Linear, if `inverse_scale` and `multiplier` are null, scales are in steps of y, and the activation is the bounds:
+    ///   y = max(min(rint(fma(a, scale_a[c], fma(b, residual_scale[c], bias[c]))), high[c]), low[c])
+    /// As floats are added, each operation rounded, if `inverse_scale` alone is null and `multiplier` the scale of y:
+    ///   y = clamp(rint(activation((a - zero_a[c]) * scale_a[c] + (b - residual_zero[c]) * residual_scale[c]) / multiplier[c]) +
+    ///             zero[c])
     void (*add)(const struct int8_epilogue *, const float *scale_a, const float *zero_a, const uint8_t *a,
                 ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
     /// Computes bytes of an image that `convolution` or `depthwise` noted once more, in float32.
