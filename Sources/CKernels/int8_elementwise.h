@@ -7,13 +7,14 @@
 /// Of bytes alone, whatever the width of the other kernels.
 typedef uint8_t octets __attribute__((vector_size(32)));
 
-/// The largest of `rows` by `columns` vectors.
-INLINE void window_maximum(octets *largest, const uint8_t *row, const ptrdiff_t rows, const ptrdiff_t columns,
-                           ptrdiff_t row_step, ptrdiff_t column_step) {
+/// The largest of `rows` by `columns` vectors, from byte c of each on.
+INLINE void window_maximum(octets *largest, const struct window_part *w, const ptrdiff_t rows, const ptrdiff_t columns,
+                           ptrdiff_t c) {
     octets best = {0};
-    for (ptrdiff_t ky = 0; ky < rows; ky++, row += row_step) {
+    const uint8_t *row = w->first + c;
+    for (ptrdiff_t ky = 0; ky < rows; ky++, row += w->row_step) {
         const uint8_t *p = row;
-        for (ptrdiff_t kx = 0; kx < columns; kx++, p += column_step) {
+        for (ptrdiff_t kx = 0; kx < columns; kx++, p += w->column_step) {
             octets b;
             memcpy(&b, p, sizeof b);
             best = __builtin_elementwise_max(best, b);
@@ -27,22 +28,16 @@ static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_
     const struct float_window *w = &pool->window;
     for (ptrdiff_t y = begin; y < end; y++)
         for (ptrdiff_t x = 0; x < w->output_width; x++) {
-            const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
-            const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
-            const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
-            const ptrdiff_t row_step = w->dilation_y * w->input_width * w->input_pitch, step = w->dilation_x * w->input_pitch;
-            const ptrdiff_t height = rows.end - rows.begin, width = columns.end - columns.begin;
-            const uint8_t *window = input + ((y0 + rows.begin * w->dilation_y) * w->input_width + x0 +
-                                             columns.begin * w->dilation_x) * w->input_pitch;
+            const struct window_part part = part_inside(w, input, y, x);
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += 32) {
                 octets best;
-                if (height == 3 && width == 3)
-                    window_maximum(&best, window + c, 3, 3, row_step, step);
-                else if (height == 2 && width == 2)
-                    window_maximum(&best, window + c, 2, 2, row_step, step);
+                if (part.rows == 3 && part.columns == 3)
+                    window_maximum(&best, &part, 3, 3, c);
+                else if (part.rows == 2 && part.columns == 2)
+                    window_maximum(&best, &part, 2, 2, c);
                 else
-                    window_maximum(&best, window + c, height, width, row_step, step);
+                    window_maximum(&best, &part, part.rows, part.columns, c);
                 if (pool->channels - c >= 32)
                     memcpy(target + c, &best, sizeof best);
                 else
@@ -51,13 +46,12 @@ static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_
         }
 }
 
-/// A vector of bytes from each of the rows ... of a window, added up.
-INLINE integers window_sum(const struct float_window *w, const uint8_t *origin, struct span rows, struct span columns,
-                           ptrdiff_t count) {
+/// `count` bytes from byte c of each position of a window on, added up.
+INLINE integers window_sum(const struct window_part *w, ptrdiff_t c, ptrdiff_t count) {
     integers sum = {0};
-    for (ptrdiff_t ky = rows.begin; ky < rows.end; ky++)
-        for (ptrdiff_t kx = columns.begin; kx < columns.end; kx++) {
-            const uint8_t *p = origin + (ky * w->dilation_y * w->input_width + kx * w->dilation_x) * w->input_pitch;
+    for (ptrdiff_t ky = 0; ky < w->rows; ky++)
+        for (ptrdiff_t kx = 0; kx < w->columns; kx++) {
+            const uint8_t *p = w->first + ky * w->row_step + kx * w->column_step + c;
             bytes b = {0};
             if (count == WIDTH)
                 memcpy(&b, p, WIDTH);
@@ -73,17 +67,13 @@ static void average_pool(const struct float_pool *pool, const float *multiplier,
     const struct float_window *w = &pool->window;
     for (ptrdiff_t y = begin; y < end; y++)
         for (ptrdiff_t x = 0; x < w->output_width; x++) {
-            const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
-            const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
-            const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
-            const ptrdiff_t positions = (rows.end - rows.begin) * (columns.end - columns.begin);
+            const struct window_part part = part_inside(w, input, y, x);
+            const ptrdiff_t positions = part.rows * part.columns;
             const vector share = splat(positions > 0 ? 1.0f / (float)positions : 0);
-            const uint8_t *origin = input + (y0 * w->input_width + x0) * w->input_pitch;
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += WIDTH) {
                 const ptrdiff_t left = pool->channels - c, count = left < WIDTH ? left : WIDTH;
-                const integers sum = window_sum(w, origin + c, rows, columns, count);
-                const vector mean = __builtin_convertvector(sum, vector) * share;
+                const vector mean = __builtin_convertvector(window_sum(&part, c, count), vector) * share;
                 store_bytes(target + c, fused(mean, load_part(multiplier + c, count), load_part(bias + c, count)), count);
             }
         }
@@ -107,7 +97,7 @@ INLINE vector less_zero(const uint8_t *x, const float *zero, ptrdiff_t count) {
     return load_bytes_part(x, count) - load_part(zero, count);
 }
 
-enum addition { addition_linear, addition_of_floats, addition_bounded, addition_any };
+enum addition { addition_linear, addition_of_floats, addition_any };
 
 /// Channels c ... c + count of `add`.
 INLINE void added(const struct int8_epilogue *e, const enum addition form, const float *scale_a, const float *zero_a,
@@ -123,7 +113,7 @@ INLINE void added(const struct int8_epilogue *e, const enum addition form, const
     const vector first = less_zero(a + c, zero_a + c, count);
     const vector second = less_zero(b + c, e->residual_zero + c, count) * scale_b;
     vector f = form == addition_of_floats ? first * scale + second : fused(first, scale, second);
-    f = activated(f, form == addition_bounded ? float_clamp : e->activation.activation, e->activation.low, e->activation.high);
+    f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
     if (form == addition_of_floats)
         store_bytes(y + c, rounded(f / load_part(e->multiplier + c, count)) + load_part(e->zero + c, count), count);
     else
@@ -143,9 +133,8 @@ INLINE void added_rows(const struct int8_epilogue *e, const enum addition form, 
 static void add(const struct int8_epilogue *e, const float *scale_a, const float *zero_a, const uint8_t *a,
                 ptrdiff_t a_pitch, const uint8_t *b, ptrdiff_t b_pitch, uint8_t *y, ptrdiff_t y_pitch, ptrdiff_t rows,
                 ptrdiff_t count) {
-    const int is_bounded = e->activation.activation == float_clamp;
-    const enum addition form = e->inverse_scale ? is_bounded ? addition_bounded : addition_any
-                                                : e->multiplier ? addition_of_floats : addition_linear;
+    const enum addition form =
+        e->inverse_scale ? addition_any : e->multiplier ? addition_of_floats : addition_linear;
     switch (form) {
 #define CASE(form)                                                                                       \
     case form:                                                                                           \
@@ -153,7 +142,6 @@ static void add(const struct int8_epilogue *e, const float *scale_a, const float
         break;
         CASE(addition_linear)
         CASE(addition_of_floats)
-        CASE(addition_bounded)
         CASE(addition_any)
 #undef CASE
     }

@@ -97,39 +97,39 @@ static void round_results(const struct int8_float_layer *l, const float *results
     }
 }
 
-/// Part of a window: a vector of channels of each position.
-struct float_window_part {
-    const uint8_t *first;
-    ptrdiff_t rows, columns, row_step, column_step, count;
+/// A vector of channels of each position of a window.
+struct float_positions {
+    struct window_part window;
+    ptrdiff_t c, count;
     vector zero, scale;
 };
 
-INLINE vector float_at(const struct float_window_part *w, ptrdiff_t row, ptrdiff_t column) {
-    const uint8_t *p = w->first + row * w->row_step + column * w->column_step;
-    return (load_bytes_part(p, w->count) - w->zero) * w->scale;
+INLINE vector float_at(const struct float_positions *p, ptrdiff_t row, ptrdiff_t column) {
+    const uint8_t *first = p->window.first + row * p->window.row_step + column * p->window.column_step;
+    return (load_bytes_part(first + p->c, p->count) - p->zero) * p->scale;
 }
 
-static vector sum_by_columns(const struct float_window_part *w) {
+static vector sum_by_columns(const struct float_positions *p) {
     vector sum = {0};
-    for (ptrdiff_t column = 0; column < w->columns; column++) {
+    for (ptrdiff_t column = 0; column < p->window.columns; column++) {
         vector part = {0};
-        for (ptrdiff_t row = 0; row < w->rows; row++) part += float_at(w, row, column);
+        for (ptrdiff_t row = 0; row < p->window.rows; row++) part += float_at(p, row, column);
         sum += part;
     }
     return sum;
 }
 
-static vector sum_by_rows(const struct float_window_part *w, const int by_fours) {
-    const ptrdiff_t count = by_fours ? w->rows * w->columns / 4 * 4 : 0;
+static vector sum_by_rows(const struct float_positions *p, const int by_fours) {
+    const ptrdiff_t count = by_fours ? p->window.rows * p->window.columns / 4 * 4 : 0;
     vector sums[4] = {{0}}, sum = {0};
     ptrdiff_t i = 0;
-    for (ptrdiff_t row = 0; row < w->rows; row++)
-        for (ptrdiff_t column = 0; column < w->columns; column++, i++) {
+    for (ptrdiff_t row = 0; row < p->window.rows; row++)
+        for (ptrdiff_t column = 0; column < p->window.columns; column++, i++) {
             if (i == count) sum = (sums[0] + sums[2]) + (sums[1] + sums[3]);
             if (i < count)
-                sums[i % 4] += float_at(w, row, column);
+                sums[i % 4] += float_at(p, row, column);
             else
-                sum += float_at(w, row, column);
+                sum += float_at(p, row, column);
         }
     return i == count ? (sums[0] + sums[2]) + (sums[1] + sums[3]) : sum;
 }
@@ -139,29 +139,21 @@ static void average_pool_floats(const struct float_pool *pool, const struct int8
     const struct float_window *w = &pool->window;
     for (ptrdiff_t y = begin; y < end; y++)
         for (ptrdiff_t x = 0; x < w->output_width; x++) {
-            const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
-            const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
-            const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
-            struct float_window_part part = {
-                .rows = rows.end - rows.begin,
-                .columns = columns.end - columns.begin,
-                .row_step = w->dilation_y * w->input_width * w->input_pitch,
-                .column_step = w->dilation_x * w->input_pitch,
+            struct float_positions positions = {
+                .window = part_inside(w, input, y, x),
                 .zero = splat((float)by->input_zero),
                 .scale = splat(by->input_scale),
             };
-            const ptrdiff_t positions = part.rows * part.columns;
-            const vector divisor = splat(positions > 0 ? (float)positions : 1);
-            const uint8_t *first = input + ((y0 + rows.begin * w->dilation_y) * w->input_width + x0 +
-                                            columns.begin * w->dilation_x) * w->input_pitch;
+            const ptrdiff_t number = positions.window.rows * positions.window.columns;
+            const vector divisor = splat(number > 0 ? (float)number : 1);
             uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
             for (ptrdiff_t c = 0; c < pool->channels; c += WIDTH) {
                 const ptrdiff_t left = pool->channels - c;
-                part.first = first + c, part.count = left < WIDTH ? left : WIDTH;
-                const vector sum = by->order == float_pool_columns ? sum_by_columns(&part)
-                                                                   : sum_by_rows(&part, by->order == float_pool_lanes);
+                positions.c = c, positions.count = left < WIDTH ? left : WIDTH;
+                const vector sum = by->order == float_pool_columns ? sum_by_columns(&positions)
+                                                                   : sum_by_rows(&positions, by->order == float_pool_lanes);
                 const vector steps = rounded(sum / divisor / splat(by->output_scale));
-                store_bytes(target + c, steps + splat((float)by->output_zero), part.count);
+                store_bytes(target + c, steps + splat((float)by->output_zero), positions.count);
             }
         }
 }

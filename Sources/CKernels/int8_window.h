@@ -27,3 +27,21 @@ INLINE struct span inside(ptrdiff_t origin, ptrdiff_t kernel, ptrdiff_t dilation
     while (s.end > s.begin && origin + (s.end - 1) * dilation >= extent) s.end--;
     return s;
 }
+
+/// The part of a window that lies within the image: where it begins, its extents, and bytes from one row, or column, to the next.
+struct window_part {
+    const uint8_t *first;
+    ptrdiff_t rows, columns, row_step, column_step;
+};
+
+/// Of the window of an output pixel.
+INLINE struct window_part part_inside(const struct float_window *w, const uint8_t *input, ptrdiff_t y, ptrdiff_t x) {
+    const ptrdiff_t y0 = y * w->stride_y - w->pad_top, x0 = x * w->stride_x - w->pad_left;
+    const struct span rows = inside(y0, w->kernel_height, w->dilation_y, w->input_height);
+    const struct span columns = inside(x0, w->kernel_width, w->dilation_x, w->input_width);
+    const ptrdiff_t row = y0 + rows.begin * w->dilation_y, column = x0 + columns.begin * w->dilation_x;
+    const struct window_part part = {input + (row * w->input_width + column) * w->input_pitch, rows.end - rows.begin,
+                                     columns.end - columns.begin, w->dilation_y * w->input_width * w->input_pitch,
+                                     w->dilation_x * w->input_pitch};
+    return part;
+}

@@ -23,11 +23,7 @@ struct FloatRounding: Sendable {
         _ builder: inout PlanBuilder
     ) {
         var job = job
-        switch order {
-        case .blocks(let block): (job.order, job.block) = (float_order_blocks, block)
-        case .fours: job.order = float_order_fours
-        case .lanes: job.order = float_order_lanes
-        }
+        (job.order, job.block) = order.form
         shared = Shared(job)
         self.weight = builder.addConstant(weight.buffer)
         weightScale = builder.addPadded(scales)
@@ -112,4 +108,15 @@ struct TieList {
 extension int8_float_layer {
     /// Terms of a sum.
     fileprivate var steps: Int { channels * window.kernel_height * window.kernel_width }
+}
+
+extension FloatOrder {
+    /// As kernels take it: the block is that of `float_order_blocks`.
+    var form: (order: float_order, block: Int) {
+        switch self {
+        case .blocks(let block): (float_order_blocks, block)
+        case .fours: (float_order_fours, 0)
+        case .lanes: (float_order_lanes, 0)
+        }
+    }
 }

@@ -59,10 +59,7 @@ extension PlanBuilder {
         guard let y = node.outputs[0] else { return }
         let matrix = product.matrix
         var layer = int8_float_layer()
-        layer.window = float_window(
-            input_height: 1, input_width: rows, input_pitch: matrix.steps, output_height: 1, output_width: rows,
-            output_pitch: matrix.rows, kernel_height: 1, kernel_width: 1, stride_y: 1, stride_x: 1, dilation_y: 1,
-            dilation_x: 1, pad_top: 0, pad_left: 0)
+        layer.window = float_window(rows: rows, steps: matrix.steps, columns: matrix.rows)
         (layer.channels, layer.filters) = (matrix.steps, matrix.rows)
         (layer.filter_stride, layer.step_stride) = (matrix.rowStride, matrix.stepStride)
         (layer.input_scale, layer.input_zero) = (matrix.scales.input, Int32(matrix.zeroPoint))

@@ -339,6 +339,14 @@ extension float_window {
         pad_left = isLine ? pads[0] : pads[1]
     }
 
+    /// A matrix product [rows, steps] times [steps, columns]: one pixel over rows without gaps.
+    init(rows: Int, steps: Int, columns: Int) {
+        self.init(
+            input_height: 1, input_width: rows, input_pitch: steps, output_height: 1, output_width: rows,
+            output_pitch: columns, kernel_height: 1, kernel_width: 1, stride_y: 1, stride_x: 1, dilation_y: 1,
+            dilation_x: 1, pad_top: 0, pad_left: 0)
+    }
+
     /// Elements from one image to the next.
     var inputImage: Int { input_height * input_width * input_pitch }
     var outputImage: Int { output_height * output_width * output_pitch }

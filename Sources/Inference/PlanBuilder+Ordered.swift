@@ -38,10 +38,7 @@ extension PlanBuilder {
         else { return false }
         let source = read(x, .rowMajor)
         var layer = float_ordered()
-        layer.window = float_window(
-            input_height: 1, input_width: rows, input_pitch: steps, output_height: 1, output_width: rows,
-            output_pitch: columns, kernel_height: 1, kernel_width: 1, stride_y: 1, stride_x: 1, dilation_y: 1,
-            dilation_x: 1, pad_top: 0, pad_left: 0)
+        layer.window = float_window(rows: rows, steps: steps, columns: columns)
         (layer.channels, layer.filters, layer.starts_with_bias) = (steps, columns, 1)
         let strides = isTransposed ? (steps, 1) : (1, columns)
         writeDense(y, .rowMajor) { builder, target in
@@ -61,11 +58,7 @@ extension PlanBuilder {
         images: Int, isDepthwise: Bool
     ) {
         var layer = layer
-        switch order {
-        case .blocks(let block): (layer.order, layer.block) = (float_order_blocks, block)
-        case .fours: layer.order = float_order_fours
-        case .lanes: layer.order = float_order_lanes
-        }
+        (layer.order, layer.block) = order.form
         let bounds = float_epilogue(activation)
         (layer.low, layer.high) = (bounds.low, bounds.high)
         let (table, filters) = (kernels.table, layer.filters)

@@ -24,6 +24,13 @@ struct QuantizedEpilogue {
     /// Whether everything that is rounded stays below 2^30, so that the kernels need not look.
     private(set) var isBounded = false
 
+    /// A real number as each filter stores it.
+    private static func bytes(_ real: Float, _ output: (scales: [Float], zeros: [Float])) -> [Int16] {
+        zip(output.scales, output.zeros).map { scale, zero in
+            Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
+        }
+    }
+
     /// Sums that hold the bias already become bytes by one multiplication, which is rounded before the zero point is added:
     /// y = max(min(rint(sum * scale / output scale) + zero point, high), low), as a convolution of integers is defined elsewhere
     /// (ONNX `QLinearConv`).
@@ -43,12 +50,7 @@ struct QuantizedEpilogue {
         activation = bounds
         isResidualAfterActivation = false
         isBounded = zip(scales, output.scales).allSatisfy { largestSum * abs($0 / $1) + 512 < 0x1p30 }
-        func bytes(_ real: Float) -> [Int16] {
-            zip(output.scales, output.zeros).map { scale, zero in
-                Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
-            }
-        }
-        (high, low) = (bytes(bounds.high), bytes(bounds.low))
+        (high, low) = (Self.bytes(bounds.high, output), Self.bytes(bounds.low, output))
     }
 
     /// Of a sum of two values as float arithmetic has it (`int8_kernels.add`).
@@ -86,12 +88,7 @@ struct QuantizedEpilogue {
         residualScale = b
         activation = bounds
         isResidualAfterActivation = true
-        func bytes(_ real: Float) -> [Int16] {
-            zip(output.scales, output.zeros).map { scale, zero in
-                Int16(min(max((real / scale).rounded(.toNearestOrEven) + zero, 0), 255))
-            }
-        }
-        (high, low) = (bytes(bounds.high), bytes(bounds.low))
+        (high, low) = (Self.bytes(bounds.high, output), Self.bytes(bounds.low, output))
     }
 
     /// - Parameters:

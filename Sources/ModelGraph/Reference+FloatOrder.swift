@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Tensors
 
-/// Layers that mean floats, and compute on them or make stored numbers, their sums in the order of `FloatOrder` and `FloatPoolOrder`, by definition.
+/// Layers that mean floats, and compute on them or make stored numbers, their sums in the order of `FloatOrder` and
+/// `FloatPoolOrder`, by definition.
 extension ReferenceEvaluator {
     /// The float results of a node over stored numbers that means floats; nil where the order is not known, or does not matter.
     ///
