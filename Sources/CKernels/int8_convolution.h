@@ -106,9 +106,9 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
             continue;
         }
 #endif
-        for (int i = 0; makes_words(finish) && i < 2 && p + i < pixels; i++)
+        for (int i = 0; makes_words(epilogue, finish) && i < 2 && p + i < pixels; i++)
             store_words(&ending->word_bounds, (int16_t *)targets[i] + c, values[i], vectors, pass->count);
-        if (!makes_words(finish))
+        if (!makes_words(epilogue, finish))
             store_pair(epilogue, finish, &ending->bounds, targets[0], targets[1], values[0], values[1], vectors, c,
                        pass->count);
     }

@@ -129,7 +129,7 @@ INLINE void words_windows(const struct words_row *r, const enum finish finish, c
             const words packed = (words)pack_words(steps[y][o][0], steps[y][o][1]);
             const words w = __builtin_elementwise_max(__builtin_elementwise_min(packed, r->beside->high), r->beside->low);
             uint8_t *target = r->output + y * r->output_row + (x + o) * r->output_pitch;
-            if (makes_words(finish)) {
+            if (finish == finish_words || finish == finish_words_silu) {
                 if (r->count >= words_channels)
                     memcpy(target, &w, sizeof w);
                 else

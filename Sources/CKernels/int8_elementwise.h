@@ -7,43 +7,57 @@
 /// Of bytes alone, whatever the width of the other kernels.
 typedef uint8_t octets __attribute__((vector_size(32)));
 
-/// The largest of `rows` by `columns` vectors, from byte c of each on.
-INLINE void window_maximum(octets *largest, const struct window_part *w, const ptrdiff_t rows, const ptrdiff_t columns,
-                           ptrdiff_t c) {
-    octets best = {0};
+/// The same bits as words.
+typedef int16_t sixteen_words __attribute__((vector_size(32)));
+
+/// The largest of `rows` by `columns` vectors of bytes, or words, from byte c of each on.
+INLINE void window_maximum(octets *largest, const struct window_part *w, const int takes_words, const ptrdiff_t rows,
+                           const ptrdiff_t columns, ptrdiff_t c) {
+    octets best = takes_words ? (octets)((sixteen_words){0} + INT16_MIN) : (octets){0};
     const uint8_t *row = w->first + c;
     for (ptrdiff_t ky = 0; ky < rows; ky++, row += w->row_step) {
         const uint8_t *p = row;
         for (ptrdiff_t kx = 0; kx < columns; kx++, p += w->column_step) {
             octets b;
             memcpy(&b, p, sizeof b);
-            best = __builtin_elementwise_max(best, b);
+            best = takes_words ? (octets)__builtin_elementwise_max((sixteen_words)best, (sixteen_words)b)
+                               : __builtin_elementwise_max(best, b);
         }
     }
     *largest = best;
 }
 
-static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_t *output, ptrdiff_t begin,
-                     ptrdiff_t end) {
+INLINE void largest_of_windows(const struct float_pool *pool, const int takes_words, const uint8_t *input, uint8_t *output,
+                               ptrdiff_t begin, ptrdiff_t end) {
     const struct float_window *w = &pool->window;
+    const ptrdiff_t element = takes_words ? 2 : 1, count = pool->channels * element;
     for (ptrdiff_t y = begin; y < end; y++)
         for (ptrdiff_t x = 0; x < w->output_width; x++) {
             const struct window_part part = part_inside(w, input, y, x);
-            uint8_t *target = output + (y * w->output_width + x) * w->output_pitch;
-            for (ptrdiff_t c = 0; c < pool->channels; c += 32) {
+            uint8_t *target = output + (y * w->output_width + x) * w->output_pitch * element;
+            for (ptrdiff_t c = 0; c < count; c += 32) {
                 octets best;
                 if (part.rows == 3 && part.columns == 3)
-                    window_maximum(&best, &part, 3, 3, c);
+                    window_maximum(&best, &part, takes_words, 3, 3, c);
                 else if (part.rows == 2 && part.columns == 2)
-                    window_maximum(&best, &part, 2, 2, c);
+                    window_maximum(&best, &part, takes_words, 2, 2, c);
                 else
-                    window_maximum(&best, &part, part.rows, part.columns, c);
-                if (pool->channels - c >= 32)
+                    window_maximum(&best, &part, takes_words, part.rows, part.columns, c);
+                if (count - c >= 32)
                     memcpy(target + c, &best, sizeof best);
                 else
-                    copy_few(target + c, &best, pool->channels - c);
+                    copy_few(target + c, &best, count - c);
             }
         }
+}
+
+static void max_pool(const struct float_pool *pool, const uint8_t *input, uint8_t *output, ptrdiff_t begin,
+                     ptrdiff_t end) {
+    largest_of_windows(pool, 0, input, output, begin, end);
+}
+
+static void max_pool_words(const struct float_pool *pool, const void *input, int16_t *output, ptrdiff_t begin, ptrdiff_t end) {
+    largest_of_windows(pool, 1, input, (uint8_t *)output, begin, end);
 }
 
 /// `count` bytes from byte c of each position of a window on, added up.

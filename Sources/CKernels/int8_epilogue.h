@@ -17,7 +17,7 @@ enum finish {
     finish_bounds_residual,
     /// Floats with bounds, without a residual.
     finish_float,
-    /// Words, linear or through SiLU.
+    /// Words without a residual, linear or through SiLU.
     finish_words,
     finish_words_silu,
     finish_any,
@@ -26,6 +26,7 @@ enum finish {
 
 INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *residual) {
     const enum float_activation activation = e->activation.activation;
+    if (residual && (e->high_words || e->residual_words)) return finish_any;
     if (e->high_words) return activation == float_silu ? finish_words_silu : finish_words;
     if (!e->high) return activation == float_clamp && !residual ? finish_float : finish_any;
     if (!e->is_bounded) return finish_any;
@@ -40,15 +41,18 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
     return finish_any;
 }
 
-INLINE int makes_words(const enum finish finish) { return finish == finish_words || finish == finish_words_silu; }
-
 /// Of `finish_any` the epilogue decides.
-INLINE int makes_bytes(const enum finish finish) {
-    return finish != finish_any && finish != finish_float && !makes_words(finish);
+INLINE int makes_words(const struct int8_epilogue *e, const enum finish finish) {
+    return finish == finish_words || finish == finish_words_silu || (finish == finish_any && e->high_words);
 }
 
 INLINE int makes_floats(const struct int8_epilogue *e, const enum finish finish) {
-    return finish == finish_float || (finish == finish_any && !e->high);
+    return finish == finish_float || (finish == finish_any && !e->high && !e->high_words);
+}
+
+/// Whether bytes are all that a form makes.
+INLINE int makes_bytes(const enum finish finish) {
+    return finish != finish_any && finish != finish_float && finish != finish_words && finish != finish_words_silu;
 }
 
 INLINE int has_silu(const enum finish finish) {
@@ -96,7 +100,7 @@ struct bounds {
 
 INLINE struct bounds bounds_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
     struct bounds b = {{0}, {0}};
-    if (makes_words(finish) || makes_floats(e, finish)) return b;
+    if (makes_words(e, finish) || makes_floats(e, finish)) return b;
     memcpy(b.low, e->low + c, sizeof b.low);
     memcpy(b.high, e->high + c, sizeof b.high);
     return b;
@@ -126,7 +130,7 @@ struct word_bounds {
 
 INLINE struct word_bounds word_bounds_of(const struct int8_epilogue *e, const enum finish finish, ptrdiff_t c) {
     struct word_bounds b = {{0}, {0}};
-    if (!makes_words(finish)) return b;
+    if (!makes_words(e, finish)) return b;
     memcpy(&b.low, e->low_words + c, sizeof b.low);
     memcpy(&b.high, e->high_words + c, sizeof b.high);
     return b;
@@ -158,25 +162,32 @@ INLINE vector rounded_product(vector sum, vector multiplier, vector zero) {
     return (sum * multiplier + splat(ROUNDING)) + (zero - splat(ROUNDING));
 }
 
+/// What the residual of filters c ... c + count stores.
+INLINE vector load_residual(const struct int8_epilogue *e, const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
+    return e->residual_words ? load_words_part((const int16_t *)residual + c, count) : load_bytes_part(residual + c, count);
+}
+
 /// `finished` of `finish_any`, f after multiplier and bias.
 INLINE vector finished_any(const struct int8_epilogue *e, vector f, const uint8_t *residual, ptrdiff_t c, ptrdiff_t count) {
-    if (e->high && !e->inverse_scale) {
+    const int is_stored = e->high || e->high_words;
+    if (is_stored && !e->inverse_scale) {
         if (residual)
-            f = fused(load_bytes_part(residual + c, count), load(e->residual_scale + c), f);
+            f = fused(load_residual(e, residual, c, count), load(e->residual_scale + c), f);
         else if (e->zero)
             f = rounded(f) + load(e->zero + c);
-        return least(f, splat(255));
+        return e->high ? least(f, splat(255)) : f;
     }
     vector r = {0};
-    if (residual) r = load_bytes_part(residual + c, count) - load(e->residual_zero + c);
+    if (residual) r = load_residual(e, residual, c, count) - load(e->residual_zero + c);
     if (residual && !e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
-    if (e->high && e->activation.activation == float_silu)
+    if (is_stored && e->activation.activation == float_silu)
         f = f / one_and_exponential(f);
     else
         f = activated(f, e->activation.activation, e->activation.low, e->activation.high);
     if (residual && e->residual_after_activation) f = fused(r, load(e->residual_scale + c), f);
-    if (!e->high) return f;
-    return least(fused(f, load(e->inverse_scale + c), load(e->zero + c)), splat(255));
+    if (!is_stored) return f;
+    f = fused(f, load(e->inverse_scale + c), load(e->zero + c));
+    return e->high ? least(f, splat(255)) : f;
 }
 
 /// The numbers to store, of filters c ... c + WIDTH, in units of the output if it is bytes.

@@ -68,6 +68,7 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .depthwise = depthwise,
     .depthwise_words = depthwise_words,
     .max_pool = max_pool,
+    .max_pool_words = max_pool_words,
     .average_pool = average_pool,
     .requantize = requantize,
     .add = add,

@@ -70,6 +70,17 @@ INLINE vector load_bytes_part(const uint8_t *p, ptrdiff_t count) {
 #endif
 }
 
+/// `count` words as float, 0 <= count <= WIDTH, the others zero.
+INLINE vector load_words_part(const int16_t *p, ptrdiff_t count) {
+    typedef int16_t words_of_vector __attribute__((vector_size(WIDTH * 2)));
+    words_of_vector w = {0};
+    if (count == WIDTH)
+        memcpy(&w, p, sizeof w);
+    else
+        memcpy(&w, p, (size_t)count * 2);
+    return __builtin_convertvector(__builtin_convertvector(w, integers), vector);
+}
+
 /// 1.5 * 2^23: adding it to |x| < 2^22 leaves the nearest integer in the lowest bits.
 #define ROUNDING 12582912.0f
 

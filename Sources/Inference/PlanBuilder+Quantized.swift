@@ -61,7 +61,8 @@ extension PlanBuilder {
         guard weight.type == (takesWords || (hasWords && isDepthwise) ? .int16 : .int8) else { return false }
         guard let bias = realBias(input(node, 2), count: filters) else { return false }
         let residual = input(node, 3)
-        let added = residual.map { perChannel($0, filters) }
+        let addsWords = node.kernel != nil && residual.map { graph[$0].type == .int16 } ?? false
+        let added = residual.map { perChannel($0, filters, addsWords ? .int16 : .uint8) }
         if case .some(nil) = added { return false }
         let outgoing = perChannel(y, filters, makesWords ? .int16 : .uint8)
         if !isFloat(y) && outgoing == nil { return false }
@@ -87,7 +88,7 @@ extension PlanBuilder {
         } else {
             epilogue = QuantizedEpilogue(
                 scales: scales, bias: bias, largestSum: largestSum, activation: activation, output: outgoing,
-                makesWords: makesWords, residual: added.flatMap { $0 },
+                makesWords: makesWords, residual: added.flatMap { $0 }, addsWords: addsWords,
                 isResidualAfterActivation: convolution.residual == .afterActivation, isWatched: rounding != nil)
         }
         if (makesWords || (hasWords && isDepthwise)) && !isFloat(y) && !epilogue.isBounded { return false }
@@ -111,7 +112,7 @@ extension PlanBuilder {
         layer.job.takes_words = takesWords ? 1 : 0
         layer.job.filters = filters
         layer.job.weight_zero = weightZero
-        layer.job.residual_pitch = layer.residual?.pitch ?? 0
+        layer.job.residual_pitch = (layer.residual?.pitch ?? 0) * (addsWords ? 2 : 1)
         emit(node.name, layer, weight, taps: taps, source.zeros.map { Int16(clamping: Int($0)) }, bias: starts)
         return true
     }
@@ -323,10 +324,13 @@ extension PlanBuilder {
 
     mutating func lowerQuantizedPool(_ node: Node, _ pool: Pool, _ kind: float_pool_kind) -> Bool {
         guard let x = input(node, 0), node.outputs.count == 1, let y = node.outputs[0], graph[x].shape.rank > 2,
-            let from = perChannel(x, graph[x].shape[1]), let to = perChannel(y, graph[x].shape[1]),
             pool.kernel.count <= 2, layouts[y.index] == .channelsLast
         else { return false }
         let averages = kind == float_pool_average
+        let type: ElementType = !averages && graph[x].type == .int16 ? .int16 : .uint8
+        guard let from = perChannel(x, graph[x].shape[1], type), let to = perChannel(y, graph[x].shape[1], type) else {
+            return false
+        }
         // Positions in the padding stand for the real number zero and not for the stored one.
         if averages && pool.countsPadding && pool.pads.contains(where: { $0 != 0 }) { return false }
         if !averages && from != to { return false }
@@ -338,6 +342,11 @@ extension PlanBuilder {
             dilations: pool.dilations, pads: pool.pads)
         job.channels = inputShape[1]
         job.kind = kind
+        if type == .int16 {
+            job.window.input_pitch *= 2
+            emitWordPool(node.name, job, source, target, images: inputShape[0])
+            return true
+        }
         if averages && node.meansFloats, let from = uniform(x), let to = uniform(y) {
             let order = FloatPoolOrder(pool, input: Array(graph[x].shape.dimensions.dropFirst(2)))
             emitFloatPool(node.name, job, order, from: from, to: to, source, target, images: inputShape[0])
@@ -367,6 +376,26 @@ extension PlanBuilder {
             }
         }
         return true
+    }
+
+    /// A maximum of int16.
+    private mutating func emitWordPool(
+        _ name: String, _ job: float_pool, _ source: Place, _ target: Place, images: Int
+    ) {
+        let shared = Shared(job)
+        emit(name, [source, target]) { memory in
+            let (x, y) = (memory.bytes(source), memory.words(target))
+            let run = memory.int8Kernels.table.pointee.max_pool_words
+            let window = shared.value.window
+            return {
+                withUnsafePointer(to: shared.value) { job in
+                    for image in 0..<images {
+                        run?(
+                            job, x + image * window.inputImage, y + image * window.outputImage, 0, window.output_height)
+                    }
+                }
+            }
+        }
     }
 
     /// A mean of floats.

@@ -17,6 +17,7 @@ struct QuantizedEpilogue {
     private(set) var makesWords = false
     private(set) var residualScale: [Float]?
     private(set) var residualZero: [Float]?
+    private(set) var addsWords = false
     /// Whether results next to a tie are noted.
     private(set) var isWatched = false
     let activation: float_epilogue
@@ -98,13 +99,16 @@ struct QuantizedEpilogue {
     ///   - output: scale and zero point per filter; nil for float output.
     ///   - makesWords: whether the output is int16 and not uint8.
     ///   - residual: scale and zero point per filter of what is added.
+    ///   - addsWords: whether the residual is int16 and not uint8.
     ///   - isWatched: whether results next to a tie are noted: of bytes without a residual and an activation that only bounds.
     init(
         scales: [Float], bias: [Float], largestSum: Float, activation: float_epilogue,
         output: (scales: [Float], zeros: [Float])?, makesWords: Bool = false,
-        residual: (scales: [Float], zeros: [Float])?, isResidualAfterActivation: Bool, isWatched: Bool = false
+        residual: (scales: [Float], zeros: [Float])?, addsWords: Bool = false, isResidualAfterActivation: Bool,
+        isWatched: Bool = false
     ) {
         self.isWatched = isWatched
+        self.addsWords = addsWords
         multiplier = scales
         self.bias = bias
         self.activation = activation
@@ -115,7 +119,7 @@ struct QuantizedEpilogue {
         let inverse = output.scales.map { 1 / $0 }
         let bounds = [activation.low, activation.high].filter(\.isFinite).map(abs).max() ?? 0
         isBounded = scales.indices.allSatisfy { filter in
-            let added = residual.map { 512 * abs($0.scales[filter]) } ?? 0
+            let added = residual.map { (addsWords ? 0x1p17 : 512) * abs($0.scales[filter]) } ?? 0
             let real = max(largestSum * abs(scales[filter]) + abs(bias[filter]), bounds) + added
             return real * abs(inverse[filter]) + 512 < 0x1p30
         }
@@ -163,6 +167,7 @@ struct EpiloguePlaces: Sendable {
     private let isResidualAfterActivation: Bool
     private let isBounded: Bool
     private let makesWords: Bool
+    private let addsWords: Bool
 
     /// - Parameter tie: where results next to a tie begin, if they are noted.
     init(_ epilogue: QuantizedEpilogue, tie: Place? = nil, _ builder: inout PlanBuilder) {
@@ -171,6 +176,7 @@ struct EpiloguePlaces: Sendable {
         inverseScale = epilogue.inverseScale.map { builder.addPadded($0) }
         zero = epilogue.zero.map { builder.addPadded($0) }
         makesWords = epilogue.makesWords
+        addsWords = epilogue.addsWords
         func added(_ bounds: [Int16]?) -> Place? {
             bounds.map {
                 epilogue.makesWords ? builder.addPadded($0) : builder.addPadded($0.map { UInt8(clamping: $0) })
@@ -201,7 +207,7 @@ struct EpiloguePlaces: Sendable {
             multiplier: floats(multiplier), bias: floats(bias), activation: activation.value,
             inverse_scale: floats(inverseScale), zero: floats(zero), low: bytes(low), high: bytes(high),
             residual_scale: floats(residualScale), residual_zero: floats(residualZero),
-            residual_after_activation: isResidualAfterActivation ? 1 : 0,
+            residual_after_activation: isResidualAfterActivation ? 1 : 0, residual_words: addsWords ? 1 : 0,
             is_bounded: isBounded ? 1 : 0, low_words: words(low), high_words: words(high), tie: floats(tie),
             ties: nil)
     }

@@ -206,14 +206,13 @@ extension Convolution {
     /// What the kernels of one filter per channel ask of a layer where inputs or outputs are int16; outputs may be float if there
     /// is no function.
     package func suitsDepthwiseWords(toFloats: Bool) -> Bool {
-        kernel == [3, 3] && dilations == [1, 1] && (1...2).contains(strides[1]) && writesWords
+        kernel == [3, 3] && dilations == [1, 1] && (1...2).contains(strides[1]) && writesWords && residual == nil
             && (!toFloats || float_epilogue(activation).activation == float_clamp)
     }
 
     /// Whether what follows the sums has a form for int16 outputs.
     package var writesWords: Bool {
-        guard residual == nil else { return false }
-        return switch float_epilogue(activation).activation {
+        switch float_epilogue(activation).activation {
         case float_clamp, float_silu: true
         default: false
         }

@@ -96,9 +96,9 @@ package struct PostTrainingQuantizer {
                 chosen = analysis.choose(entries, maximumSlowdown: settings.maximumSlowdown)
                 if !chosen.isEmpty {
                     plan = QuantizationPlan(
-                        fused, images: images, wide: analysis.closure(chosen.filter { !$0.inWords }.map(\.value)),
-                        words: Set(chosen.filter(\.inWords).map(\.value)))
-                    chosen.removeAll { $0.inWords && !plan.words.contains($0.value) }
+                        fused, images: images, wide: analysis.closure(chosen.filter { !$0.inWords }.flatMap(\.values)),
+                        words: analysis.closure(chosen.filter(\.inWords).flatMap(\.values)))
+                    chosen.removeAll { $0.inWords && !plan.words.isSuperset(of: $0.values) }
                     scales = ActivationScales(fused, plan: plan, ranges: ranges, pixels: pixels)
                 }
             }
@@ -178,12 +178,15 @@ package struct PostTrainingQuantizer {
         _ graph: Graph, _ chosen: [SensitivityAnalysis.Entry]
     ) -> [QuantizationReport.Layer] {
         let producers = fused.producers
-        var layers = chosen.map { entry in
-            let name = producers[entry.value].map { fused.nodes[$0].name } ?? fused[entry.value].name
+        var layers = chosen.flatMap { entry in
             let decibels = (entry.decibels * 10).rounded() / 10
-            return QuantizationReport.Layer(
-                name: name, activationBits: entry.inWords ? 16 : 32,
-                reason: "in 8 bits it would leave \(decibels) dB of the network's results")
+            let what = entry.values.count == 1 ? "it" : "the \(entry.values.count) that are joined with it"
+            return entry.values.map { id in
+                QuantizationReport.Layer(
+                    name: producers[id].map { fused.nodes[$0].name } ?? fused[id].name,
+                    activationBits: entry.inWords ? 16 : 32,
+                    reason: "in 8 bits \(what) would leave \(decibels) dB of the network's results")
+            }
         }
         for node in graph.nodes where node.operation.hasWeights {
             guard let output = node.outputs.first.flatMap({ $0 }), graph[output].quantization == nil else { continue }

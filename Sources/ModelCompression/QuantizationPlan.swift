@@ -39,7 +39,7 @@ struct QuantizationPlan {
     /// - Parameters:
     ///   - images: inputs of the graph that take pixels.
     ///   - wide: values that stay float; layers that read them compute in float.
-    ///   - words: values that are stored as int16 where there are kernels for it (`suitsWords`), else as uint8.
+    ///   - words: values that are stored as int16 if they are all of those that have to be together (`wordGroups`), else as uint8.
     init(_ graph: Graph, images: Set<ValueID> = [], wide: Set<ValueID> = [], words: Set<ValueID> = []) {
         self.graph = graph
         self.images = images
@@ -57,31 +57,56 @@ struct QuantizationPlan {
         }
         for index in carriers { quantized.formUnion(graph.nodes[index].inputs.compactMap { $0 }) }
         if !words.isEmpty {
-            let neighbours = Neighbours(graph)
-            self.words = words.filter { suitsWords($0, neighbours) }
+            for group in wordGroups() where group.isSubset(of: words) { self.words.formUnion(group) }
         }
     }
 
-    /// Who makes and who reads the values of a graph.
-    struct Neighbours {
-        let producers: [ValueID: Int]
-        let consumers: [ValueID: [Int]]
-
-        init(_ graph: Graph) { (producers, consumers) = (graph.producers, graph.consumers) }
-    }
-
-    /// Whether a value can be stored as int16: a layer makes it and layers alone read it, all of a form that has kernels.
-    func suitsWords(_ id: ValueID, _ neighbours: Neighbours) -> Bool {
-        guard quantized.contains(id), !graph.outputs.contains(id), let producer = neighbours.producers[id],
-            layers.contains(producer), suitsWords(producer, { $0.writesWords })
-        else { return false }
-        return (neighbours.consumers[id] ?? []).allSatisfy { consumer in
-            let inputs = graph.nodes[consumer].inputs
-            guard layers.contains(consumer), inputs[0] == id, inputs.filter({ $0 == id }).count == 1 else {
-                return false
+    /// The values that can be stored as int16, in sets that can only be so together, because carriers pass on what is stored:
+    /// layers make them, and layers and carriers alone read them, all of a form that has kernels.
+    func wordGroups() -> [Set<ValueID>] {
+        var groups: [ValueID: Int] = [:]
+        var members: [Set<ValueID>] = []
+        for id in quantized.sorted() {
+            groups[id] = members.count
+            members.append([id])
+        }
+        for index in carriers.sorted() where graph.nodes[index].operation.passesChannels {
+            let node = graph.nodes[index]
+            let together = Set((node.inputs + node.outputs).compactMap { $0.flatMap { groups[$0] } }).sorted()
+            for other in together.dropFirst() {
+                for id in members[other] { groups[id] = together[0] }
+                members[together[0]].formUnion(members[other])
+                members[other] = []
             }
-            return suitsWords(consumer) { $0.kernel.reduce(graph[id].shape[1], *) <= Self.mostStepsOfWords }
         }
+        let (producers, consumers) = (graph.producers, graph.consumers)
+        return members.filter { group in
+            !group.isEmpty
+                && group.allSatisfy { id in
+                    guard !graph.outputs.contains(id), let producer = producers[id] else { return false }
+                    return makesWords(producer) && (consumers[id] ?? []).allSatisfy { takesWords($0, id) }
+                }
+        }
+    }
+
+    private func passesStored(_ index: Int) -> Bool {
+        let node = graph.nodes[index]
+        return carriers.contains(index) && node.operation.passesChannels
+            && (node.inputs + node.outputs).allSatisfy { $0.map(quantized.contains) ?? false }
+    }
+
+    private func makesWords(_ index: Int) -> Bool {
+        passesStored(index) || layers.contains(index) && suitsWords(index) { $0.writesWords }
+    }
+
+    private func takesWords(_ index: Int, _ id: ValueID) -> Bool {
+        if passesStored(index) { return true }
+        let node = graph.nodes[index]
+        guard layers.contains(index) else { return false }
+        // A residual is added behind the sums.
+        if node.isDepthwise && node.inputs.dropFirst().contains(id) { return false }
+        return node.inputs[0] != id
+            || suitsWords(index) { $0.kernel.reduce(graph[id].shape[1], *) <= Self.mostStepsOfWords }
     }
 
     /// - Parameter suits: a layer that adds channels up.

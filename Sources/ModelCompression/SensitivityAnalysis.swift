@@ -21,13 +21,13 @@ struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider. Where all values together add more than a tolerable noise, in
     /// units of the power of the network's results, those count too that are less sensitive but many.
     private static let (leastDecibels, leastDecibelsOfMany, tolerableNoise) = (30.0, 45.0, 0.02)
-    /// A value with its ratio at the head that suffers most, and what it would cost to keep it wide.
+    /// Values that are kept wide together, with their ratio at the head that suffers most, and what it would cost.
     struct Entry: Sendable {
-        var value: ValueID
+        var values: [ValueID]
         var decibels: Double
         /// Whether 16 bits are what it takes, or float.
         var inWords = false
-        /// Time of the network with this value wide over its time without.
+        /// Time of the network with these values wide over its time without.
         var slowdown: Double
 
         /// What rounding adds, in units of the signal's power.
@@ -40,6 +40,7 @@ struct SensitivityAnalysis {
     private let heads: [ValueID]
     /// Values that can be stored in 16 bits; others that are kept wide stay float.
     private let words: Set<ValueID>
+    private let wordGroups: [Set<ValueID>]
 
     init(_ graph: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
         self.graph = graph
@@ -48,23 +49,23 @@ struct SensitivityAnalysis {
         let ends = plan.layers.filter { !plan.storesIntegers($0) }.sorted()
         let outputs = ends.compactMap { graph.nodes[$0].outputs[0] }
         heads = outputs.isEmpty ? graph.outputs : outputs
-        let neighbours = QuantizationPlan.Neighbours(graph)
-        words = plan.quantized.filter { plan.suitsWords($0, neighbours) }
+        wordGroups = plan.wordGroups()
+        words = wordGroups.reduce(into: []) { $0.formUnion($1) }
     }
 
     /// All values that are rounded, the most sensitive first.
     func run(_ inputs: [[String: Tensor]], progress: @Sendable (Int, Int) -> Void) throws -> [Entry] {
-        let values = sources
+        let units = units
         var headed = graph
         headed.outputs = heads
         let reference = try GraphRunner(headed)
         let expected = try inputs.map { try reference.run($0) }
         let template = headed
-        let entries = try concurrentMap(values.count) { index in
-            let id = values[index]
+        let entries = try concurrentMap(units.count) { index in
+            let values = units[index]
             var ratios = [ValueID: SignalRatio]()
             var changed = template
-            changed.round(id, parameters[id])
+            for id in values { changed.round(id, parameters[id]) }
             let runner = try GraphRunner(changed)
             for (inputs, expected) in zip(inputs, expected) {
                 let results = try runner.run(inputs)
@@ -73,12 +74,12 @@ struct SensitivityAnalysis {
                     ratios[head, default: SignalRatio(countsMeans: false)].include(reference: a, result: b)
                 }
             }
-            progress(index + 1, values.count)
+            progress(index + 1, units.count)
             return Entry(
-                value: id, decibels: ratios.values.map(\.decibels).min() ?? 150, inWords: words.contains(id),
-                slowdown: slowdown([id]))
+                values: values, decibels: ratios.values.map(\.decibels).min() ?? 150,
+                inWords: words.contains(values[0]), slowdown: slowdown(values))
         }
-        return entries.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
+        return entries.sorted { ($0.decibels, $0.values[0]) < ($1.decibels, $1.values[0]) }
     }
 
     /// Values that are worth keeping wide and affordable together: those that take away the most noise, by dynamic programming
@@ -109,10 +110,10 @@ struct SensitivityAnalysis {
             chosen.append(worthy[index])
             parts -= costs[index]
         }
-        for entry in worthy where !chosen.contains(where: { $0.value == entry.value }) {
-            if slowdown((chosen + [entry]).map(\.value)) <= maximumSlowdown { chosen.append(entry) }
+        for entry in worthy where !chosen.contains(where: { $0.values == entry.values }) {
+            if slowdown((chosen + [entry]).flatMap(\.values)) <= maximumSlowdown { chosen.append(entry) }
         }
-        return chosen.sorted { ($0.decibels, $0.value) < ($1.decibels, $1.value) }
+        return chosen.sorted { ($0.decibels, $0.values[0]) < ($1.decibels, $1.values[0]) }
     }
 
     /// The values, and whatever else holds the same stored numbers.
@@ -137,9 +138,16 @@ struct SensitivityAnalysis {
         }.sorted()
     }
 
+    /// Sources that are wide together or not at all.
+    private var units: [[ValueID]] {
+        let sources = sources
+        let alone = sources.filter { !words.contains($0) }.map { [$0] }
+        return alone + wordGroups.map { group in sources.filter(group.contains) }
+    }
+
     private func slowdown(_ values: [ValueID]) -> Double {
         let wide = closure(values.filter { !words.contains($0) })
-        let kept = Set(values).subtracting(wide)
+        let kept = closure(values.filter(words.contains)).subtracting(wide)
         var (before, after) = (0.0, 0.0)
         for (index, node) in graph.nodes.enumerated() where node.operation.hasWeights {
             let layer = LayerTime(node, graph)

@@ -142,7 +142,7 @@ struct Int8KernelDefinitionTests {
                 zero: form == .linear ? nil : floats(zero),
                 low: lows.base, high: form == .float ? nil : highs.base, residual_scale: floats(residualScale),
                 residual_zero: floats(residualZero), residual_after_activation: residualKind == .after ? 1 : 0,
-                is_bounded: 1, low_words: nil, high_words: nil, tie: nil, ties: nil)
+                residual_words: 0, is_bounded: 1, low_words: nil, high_words: nil, tie: nil, ties: nil)
         }
 
         private func activated(_ x: Float, _ e: float_epilogue) -> Float {

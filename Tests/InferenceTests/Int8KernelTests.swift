@@ -191,7 +191,8 @@ struct Int8KernelTests {
                     high: layer.activation == float_clamp ? 2 : 0.5),
                 inverse_scale: arrays[2].base, zero: arrays[3].base, low: low.base,
                 high: layer.isFloat ? nil : high.base, residual_scale: arrays[4].base, residual_zero: arrays[5].base,
-                residual_after_activation: 0, is_bounded: 1, low_words: nil, high_words: nil, tie: nil, ties: nil)
+                residual_after_activation: 0, residual_words: 0, is_bounded: 1, low_words: nil, high_words: nil,
+                tie: nil, ties: nil)
             let added = layer.hasResidual ? residual : nil
             if isDepthwise {
                 table.depthwise(&task, input, added, &output, 0, layer.outputHeight)

@@ -111,6 +111,15 @@ struct LayerCase: Sendable, CustomStringConvertible {
                     dilation: dilation, gap: 2))
         }
         cases.append(LayerCase(channels: 5, filters: 5, height: 2, width: 1, kernel: 5, padding: 2))
+        // Rows of several groups of outputs, and of a part of one.
+        for (width, kernel, stride, dilation) in [
+            (21, 5, 1, 1), (12, 5, 1, 1), (37, 5, 2, 1), (6, 5, 1, 1), (26, 3, 1, 2),
+        ] {
+            cases.append(
+                LayerCase(
+                    channels: 11, filters: 11, height: 6, width: width, kernel: kernel, stride: stride, padding: 2,
+                    dilation: dilation, gap: 1))
+        }
         return cases
     }()
 }

@@ -11,6 +11,9 @@ struct WordKernelTests {
     /// What is stored: uint8 or int16; and of results, float32 too.
     enum Stored: CaseIterable { case bytes, words, floats }
 
+    /// What is added to the sums.
+    enum Added: Int, CaseIterable { case nothing, bytes, words }
+
     /// Numbers of a layer. Weights are as large as the sums allow.
     private struct Layer {
         let shape: LayerCase
@@ -21,6 +24,9 @@ struct WordKernelTests {
         let weight: [Int16]
         let multiplier, bias: [Float]
         let low, high: [Int16]
+        /// What may be added, as far as bytes are too few for it, and in which units.
+        let residual: [Int16]
+        let residualScale: [Float]
 
         init(_ shape: LayerCase, _ values: Values, isDepthwise: Bool, takesWords: Bool) {
             self.shape = shape
@@ -44,12 +50,20 @@ struct WordKernelTests {
             bias = numbers.floats(shape.filters, in: -100...300)
             low = (0..<shape.filters).map { _ in any(0...60) }
             high = (0..<shape.filters).map { _ in any(100...255) }
+            residual = (0..<(shape.outputPixels * shape.outputPitch)).map { _ in any(-32768...32767) }
+            residualScale = numbers.floats(shape.filters, in: 1e-4...3e-3)
         }
 
-        func real(_ pixel: Int, _ filter: Int) -> Float {
+        func added(_ adds: Added, _ pixel: Int, _ filter: Int) -> Float {
+            let stored = residual[pixel * shape.outputPitch + filter]
+            return adds == .bytes ? Float(UInt8(truncatingIfNeeded: stored)) : Float(stored)
+        }
+
+        func real(_ pixel: Int, _ filter: Int, adds: Added) -> Float {
             let sum = shape.sum(
                 pixel, filter, input, zeroPoints: zeroPoints, weight, isDepthwise: isDepthwise)
-            return bias[filter].addingProduct(Float(sum), multiplier[filter])
+            let real = bias[filter].addingProduct(Float(sum), multiplier[filter])
+            return adds == .nothing ? real : real.addingProduct(added(adds, pixel, filter), residualScale[filter])
         }
 
         func bounds(_ makes: Stored, _ filter: Int) -> ClosedRange<Float> {
@@ -58,7 +72,7 @@ struct WordKernelTests {
             return (Float(low[filter]) * factor)...(Float(high[filter]) * factor)
         }
 
-        func run(_ kernels: Kernels, makes: Stored, output: UnsafeMutableRawPointer) {
+        func run(_ kernels: Kernels, makes: Stored, adds: Added, output: UnsafeMutableRawPointer) {
             let table = kernels.table
             let element = takesWords ? 2 : 1
             let stored = Padded(bytes(input), slack: 0xA5)
@@ -82,14 +96,25 @@ struct WordKernelTests {
             task.epilogue.multiplier = factors.base
             task.epilogue.bias = offsets.base
             task.epilogue.activation = plainEpilogue
+            let second = Padded(
+                adds == .bytes
+                    ? residual.map { UInt8(truncatingIfNeeded: $0) } : residual.withUnsafeBytes { Array($0) },
+                slack: 0xA5)
+            let secondScale = Padded(residualScale, slack: .nan)
+            task.residual_pitch = shape.outputPitch * (adds == .words ? 2 : 1)
+            task.epilogue.residual_scale = secondScale.base
+            task.epilogue.residual_words = adds == .words ? 1 : 0
             task.epilogue.is_bounded = 1
             switch makes {
             case .bytes: (task.epilogue.low, task.epilogue.high) = (lowBytes.base, highBytes.base)
             case .words: (task.epilogue.low_words, task.epilogue.high_words) = (lowWords.base, highWords.base)
             case .floats: break
             }
-            withExtendedLifetime((stored, outside, packed, factors, offsets, lowWords, highWords, lowBytes, highBytes))
-            {
+            let held: [AnyObject] = [
+                stored, outside, packed, factors, offsets, lowWords, highWords, lowBytes, highBytes, second,
+                secondScale,
+            ]
+            withExtendedLifetime(held) {
                 let end = isDepthwise ? shape.outputHeight : shape.outputPixels
                 var patches = [UInt8](repeating: 0xA5, count: int8_patch_bytes(table, shape.steps * element))
                 // In two parts, the first of an odd number of rows.
@@ -98,7 +123,8 @@ struct WordKernelTests {
                         table.pointee.depthwise_words(&task, stored.base, output, range.lowerBound, range.upperBound)
                     } else {
                         table.pointee.convolution(
-                            &task, stored.base, nil, output, &patches, range.lowerBound, range.upperBound, 0,
+                            &task, stored.base, adds == .nothing ? nil : second.base, output, &patches,
+                            range.lowerBound, range.upperBound, 0,
                             shape.filters)
                     }
                 }
@@ -128,13 +154,13 @@ struct WordKernelTests {
     }
 
     /// Every output, and no element in the gaps between pixels.
-    private func check(_ layer: Layer, _ kernels: Kernels, makes: Stored) {
+    private func check(_ layer: Layer, _ kernels: Kernels, makes: Stored, adds: Added = .nothing) {
         let shape = layer.shape
         let count = shape.outputPixels * shape.outputPitch
         func wrong<Element: Equatable>(_ untouched: Element, _ expected: (Int, Int) -> Element) -> Int {
             var output = [Element](repeating: untouched, count: count)
             output.withUnsafeMutableBytes { bytes in
-                if let base = bytes.baseAddress { layer.run(kernels, makes: makes, output: base) }
+                if let base = bytes.baseAddress { layer.run(kernels, makes: makes, adds: adds, output: base) }
             }
             return output.indices.count { index in
                 let (pixel, column) = index.quotientAndRemainder(dividingBy: shape.outputPitch)
@@ -143,16 +169,16 @@ struct WordKernelTests {
         }
         func bounded(_ pixel: Int, _ filter: Int) -> Float {
             let bounds = layer.bounds(makes, filter)
-            let nearest = layer.real(pixel, filter).rounded(.toNearestOrEven)
+            let nearest = layer.real(pixel, filter, adds: adds).rounded(.toNearestOrEven)
             return max(min(nearest, bounds.upperBound), bounds.lowerBound)
         }
         let differences =
             switch makes {
             case .bytes: wrong(0xEE as UInt8) { UInt8(bounded($0, $1)) }
             case .words: wrong(-99 as Int16) { Int16(bounded($0, $1)) }
-            case .floats: wrong(-99 as Float) { layer.real($0, $1) }
+            case .floats: wrong(-99 as Float) { layer.real($0, $1, adds: adds) }
             }
-        #expect(differences == 0, "\(shape), words \(layer.takesWords) to \(makes)")
+        #expect(differences == 0, "\(shape), words \(layer.takesWords) to \(makes), added \(adds)")
     }
 
     @Test(arguments: Kernels.all, [Values.random, .extreme])
@@ -162,6 +188,48 @@ struct WordKernelTests {
                 check(Layer(shape, values, isDepthwise: false, takesWords: true), kernels, makes: makes)
             }
             check(Layer(shape, values, isDepthwise: false, takesWords: false), kernels, makes: .words)
+        }
+    }
+
+    @Test(arguments: Kernels.all)
+    func residualsOfEitherFormAreAdded(_ kernels: Kernels) {
+        for shape in LayerCase.dense {
+            for takesWords in [true, false] {
+                let layer = Layer(shape, .random, isDepthwise: false, takesWords: takesWords)
+                for makes in [Stored.bytes, .words] {
+                    check(layer, kernels, makes: makes, adds: .bytes)
+                    check(layer, kernels, makes: makes, adds: .words)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Kernels.all)
+    func theLargestWordsOfWindowsAreFound(_ kernels: Kernels) {
+        for channels in [1, 7, 16, 35] {
+            let shape = LayerCase(
+                channels: channels, filters: channels, height: 5, width: 8, kernel: 3, stride: 2, padding: 1, gap: 3)
+            var numbers = KernelNumbers(seed: UInt64(channels))
+            let input = (0..<(shape.height * shape.width * shape.inputPitch)).map { _ in
+                Int16.random(in: -32768 ... -1, using: &numbers)
+            }
+            var pool = float_pool()
+            pool.window = shape.window
+            pool.window.input_pitch *= 2
+            pool.channels = channels
+            var output = [Int16](repeating: 99, count: shape.outputPixels * shape.outputPitch)
+            let stored = Padded(input, slack: 32767)
+            withExtendedLifetime(stored) {
+                kernels.table.pointee.max_pool_words(&pool, stored.base, &output, 0, 1)
+                kernels.table.pointee.max_pool_words(&pool, stored.base, &output, 1, shape.outputHeight)
+            }
+            for pixel in 0..<shape.outputPixels {
+                for channel in 0..<shape.outputPitch {
+                    let window = (0..<shape.taps).compactMap { shape.source(pixel, $0) }.map { input[$0 + channel] }
+                    let expected = channel < channels ? window.max() : 99
+                    #expect(output[pixel * shape.outputPitch + channel] == expected)
+                }
+            }
         }
     }
 

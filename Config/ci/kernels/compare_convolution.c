@@ -48,7 +48,7 @@ static struct numbers numbers(ptrdiff_t count, ptrdiff_t steps, int kind) {
 }
 static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
     struct int8_epilogue e = {n->multiplier, n->bias, {float_clamp, -INFINITY, INFINITY}, NULL, n->zero, n->low, n->high,
-                              n->residual_scale, n->residual_zero, (int)number(2), number(8) > 0, NULL, NULL,
+                              n->residual_scale, n->residual_zero, (int)number(2), 0, number(8) > 0, NULL, NULL,
                               kind == 6 ? n->tie : NULL, NULL};
     if (kind < 2 || kind == 6) e.zero = NULL;
     if (kind == 2 || kind == 3) {
@@ -172,7 +172,7 @@ static void compare_layer(enum form form, const struct int8_kernels *kernels, co
     free(zeros), free(outside), free(weight), free(bias), free(input), free(residual), free(y), free(expected);
 }
 
-/// Layers whose inputs or outputs are words.
+/// Layers whose inputs, outputs or residuals are words.
 static void compare_words(const struct int8_kernels *kernels, const struct int8_kernels *scalar, int is_depthwise,
                           ptrdiff_t channels, ptrdiff_t filters, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, int takes,
                           int makes, int kind, int is_extreme) {
@@ -184,6 +184,10 @@ static void compare_words(const struct int8_kernels *kernels, const struct int8_
     task.channels = channels * element, task.filters = filters, task.takes_words = takes;
     if (task.window.output_height < 1) return;
     const ptrdiff_t pixels = task.window.output_height * task.window.output_width;
+    // Nothing, bytes, or words.
+    const ptrdiff_t added = is_depthwise ? 0 : (ptrdiff_t)number(3);
+    uint8_t *residual = added ? octets(pixels * filters * added, 0) : NULL;
+    task.residual_pitch = filters * added;
     int16_t *zeros = memory(channels * 2);
     uint8_t *bytes_of_zeros = memory(channels), *outside = memory(kernel * channels * element + INT8_SLACK);
     for (ptrdiff_t c = 0; c < channels; c++) bytes_of_zeros[c] = (uint8_t)(zeros[c] = (int16_t)number(takes ? 4096 : 256));
@@ -207,6 +211,7 @@ static void compare_words(const struct int8_kernels *kernels, const struct int8_
         n.multiplier[f] *= (takes ? 0.01f : 1) * (takes || is_depthwise ? 60.0f / (float)most : 1) * (makes ? 50 : 1);
     task.epilogue = epilogue(&n, kind);
     task.epilogue.is_bounded = 1;
+    task.epilogue.residual_words = added == 2;
     int16_t *low = memory(filters * 2), *high = memory(filters * 2);
     for (ptrdiff_t f = 0; f < filters; f++) low[f] = (int16_t)(number(2) ? -32768 : 10), high[f] = (int16_t)number(32768);
     if (makes) task.epilogue.high = NULL, task.epilogue.low_words = low, task.epilogue.high_words = high;
@@ -231,13 +236,14 @@ static void compare_words(const struct int8_kernels *kernels, const struct int8_
         if (is_depthwise)
             k->depthwise_words(&task, input, y[i], 0, task.window.output_height);
         else
-            k->convolution(&task, input, NULL, y[i], scratch, 0, pixels, 0, filters);
+            k->convolution(&task, input, residual, y[i], scratch, 0, pixels, 0, filters);
         free(packed), free(scratch);
     }
     expect(memcmp(y[0], y[1], (size_t)bytes) == 0, kernels->name,
            is_depthwise ? "depthwise convolution of words" : "convolution of words", channels, filters);
     discard(&n);
-    free(zeros), free(bytes_of_zeros), free(outside), free(weight), free(wide), free(input), free(low), free(high), free(y[0]), free(y[1]);
+    free(zeros), free(bytes_of_zeros), free(outside), free(weight), free(wide), free(input), free(residual), free(low), free(high);
+    free(y[0]), free(y[1]);
 }
 
 static void compare_elementwise(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t count) {
@@ -297,6 +303,14 @@ static void compare_pools(const struct int8_kernels *kernels, const struct int8_
     uint8_t *y = memory(bytes), *expected = memory(bytes);
     kernels->max_pool(&pool, input, y, 0, rows), scalar->max_pool(&pool, input, expected, 0, rows);
     expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "maximum", channels, kernel);
+    struct float_pool of_words = pool;
+    of_words.window.input_pitch *= 2;
+    uint8_t *words = octets(2 * size * (size + 1) * channels, 0);
+    int16_t *largest[2] = {memory(2 * bytes), memory(2 * bytes)};
+    kernels->max_pool_words(&of_words, words, largest[0], 0, rows);
+    scalar->max_pool_words(&of_words, words, largest[1], 0, rows);
+    expect(memcmp(largest[0], largest[1], (size_t)bytes * 2) == 0, kernels->name, "maximum of words", channels, kernel);
+    free(words), free(largest[0]), free(largest[1]);
     kernels->average_pool(&pool, multiplier, bias, input, y, 0, rows);
     scalar->average_pool(&pool, multiplier, bias, input, expected, 0, rows);
     expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "average", channels, kernel);
@@ -311,9 +325,9 @@ static void compare_pools(const struct int8_kernels *kernels, const struct int8_
 
 static void compare(const struct int8_kernels *kernels, const struct int8_kernels *scalar) {
     for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 5)
-        for (ptrdiff_t kernel = 1; kernel <= 5; kernel += 2)
+        for (ptrdiff_t kernel = 1; kernel <= 7; kernel += 2)
             for (int kind = 0; kind < 7; kind++) {
-                const ptrdiff_t size = 3 + (ptrdiff_t)number(9), filters = 1 + (ptrdiff_t)number(75);
+                const ptrdiff_t size = 3 + (ptrdiff_t)number(kernel == 5 ? 24 : 9), filters = 1 + (ptrdiff_t)number(75);
                 const ptrdiff_t stride = 1 + (ptrdiff_t)number(2), dilation = kernel > 1 ? 1 + (ptrdiff_t)number(2) : 1;
                 compare_layer(dense, kernels, scalar, channels, filters, size, kernel, stride, dilation, kind, (int)number(2));
                 compare_layer(depthwise, kernels, scalar, channels, channels, size, kernel, stride, dilation, kind,

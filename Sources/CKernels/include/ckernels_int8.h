@@ -19,8 +19,8 @@
 ///   f = fma(residual - residual_zero[c], residual_scale[c], f)   if there is one, before or after the activation
 ///   f = activation(f)                             low and high as in `float_epilogue`
 ///   y = max(min(rint(fma(f, inverse_scale[c], zero[c])), high[c]), low[c])
-/// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, without a residual, within the bounds of
-/// words.
+/// Words, int16 (`high` null, `high_words` not): as bytes, linear or through SiLU, within the bounds of words. The residual is
+/// uint8, or int16 with `residual_words`.
 /// Floats (both null): the same up to the activation, y = f.
 /// Bytes, linear, with `tie`: where |f - rint(f)| > tie[c], and f within -1...256, the byte is noted in `ties`, which a
 /// thread has for itself.
@@ -32,7 +32,7 @@ struct int8_epilogue {
     const float *inverse_scale, *zero;
     const uint8_t *low, *high;
     const float *residual_scale, *residual_zero;
-    int residual_after_activation, is_bounded;
+    int residual_after_activation, residual_words, is_bounded;
     const int16_t *low_words, *high_words;
     const float *tie;
     struct int8_ties *ties;
@@ -56,6 +56,7 @@ struct int8_convolution {
     /// Zero points of the input, at least kernel_width * channels bytes ([kx][c]), words if it is: what stands outside of the
     /// image.
     const uint8_t *outside;
+    /// In bytes.
     ptrdiff_t residual_pitch;
     struct int8_epilogue epilogue;
 };
@@ -94,6 +95,8 @@ struct int8_kernels {
     void (*depthwise_words)(const struct int8_convolution *, const void *input, void *output, ptrdiff_t begin, ptrdiff_t end);
     /// Maximum; rows [begin, end). Positions outside of the image do not count.
     void (*max_pool)(const struct float_pool *, const uint8_t *input, uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
+    /// The same of int16; the input's pitch in bytes.
+    void (*max_pool_words)(const struct float_pool *, const void *input, int16_t *output, ptrdiff_t begin, ptrdiff_t end);
     /// y[i, c] = clamp(rint(fma(sum over a window of x, multiplier[c] / positions, bias[c]))); rows [begin, end).
     void (*average_pool)(const struct float_pool *, const float *multiplier, const float *bias, const uint8_t *input,
                          uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
