@@ -113,7 +113,9 @@ package final class CompiledModel: Sendable {
     ) throws -> (Graph, [ValueID: ImagePreprocessing], Plan) {
         let known = packed?.findings
         let real = model.graph.withFloatConstants()
-        let folded = known?.isPlain == true ? real : QuantizationFolding.folded(Fusion.fused(real))
+        let folded =
+            known?.isPlain == true
+            ? real : ChannelViews.selected(QuantizationFolding.folded(Fusion.fused(real)))
         func plan(unfolding nodes: [Int]) throws -> (Graph, [ValueID: ImagePreprocessing], Plan, unfoldable: [Int]) {
             // A cache may say anything.
             let nodes = Set(nodes).filter { folded.nodes.indices.contains($0) && folded.isUnfoldable(folded.nodes[$0]) }

@@ -49,7 +49,7 @@ struct LayoutChoice {
             // With a scale per channel rows are those of pixels.
             let hasChannels = (graph[first].quantization ?? graph[output].quantization)?.axis == 1
             return hasChannels && to.rank >= 3 ? .channelsLast : same
-        case .unary, .concat, .split, .slice, .reinterpret: return same
+        case .unary, .concat, .split, .slice, .selectChannels, .reinterpret: return same
         case .binary:
             let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
             return isImage ? .channelsLast : .rowMajor
@@ -140,7 +140,7 @@ struct ConcatParts {
                 return nil
             }
             return base(of: input, graph, producers, layouts)
-        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat,
+        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat, .selectChannels,
             .quantizeLinear, .dequantizeLinear:
             return node.outputs.count == 1 ? id : nil
         default: return nil

@@ -84,6 +84,39 @@ extension PlanBuilder {
         return true
     }
 
+    /// Channels in another order: of each pixel, or planes.
+    mutating func lowerSelectChannels(_ node: Node, _ channels: [Int]) -> Bool {
+        guard let x = input(node, 0), let y = node.outputs[0], graph[x].type == graph[y].type,
+            graph[x].quantization?.selecting(channels) == graph[y].quantization
+        else { return false }
+        let (shape, size) = (graph[x].shape, graph[x].type.sizeBytes)
+        let layout = layouts[y.index]
+        let (source, target) = (read(x, layout), target(y))
+        if layout == .channelsLast {
+            let indices = channels.map(Int32.init)
+            let (pixels, from, to) = (shape.pixels, source.pitch * size, target.pitch * size)
+            emit(node.name, [source, target]) { memory in
+                let (x, y) = (memory.pointer(source), memory.pointer(target))
+                let work: Team.Work = { part, parts in
+                    let share = Team.share(pixels, part, parts, unit: 16)
+                    select_channels(
+                        y + share.lowerBound * to, to, x + share.lowerBound * from, from, size, indices, indices.count,
+                        share.count)
+                }
+                return { memory.team.run(work) }
+            }
+            return true
+        }
+        let plane = shape.dimensions.dropFirst(2).reduce(size, *)
+        guard shape[0] * shape[1] * plane <= Int32.max else { return false }
+        let offsets = (0..<shape[0]).flatMap { image in channels.map { Int32((image * shape[1] + $0) * plane) } }
+        emit(node.name, [source, target]) { memory in
+            let (x, y) = (memory.pointer(source), memory.pointer(target))
+            return { gather_blocks(y, plane, x, offsets, offsets.count, plane) }
+        }
+        return true
+    }
+
     /// The part of x that begins at `start` along one axis.
     private mutating func emitBlock(_ node: Node, _ x: ValueID, _ y: ValueID, axis: Int, start: Int) {
         let (from, to) = (graph[x].shape, graph[y].shape)

@@ -80,6 +80,7 @@ struct PlanBuilder {
             case .concat(let axis): lowerConcat(node, axis: axis)
             case .split(let axis, let sizes): lowerSplit(node, axis: axis, sizes: sizes)
             case .slice(let slice): lowerSlice(node, slice)
+            case .selectChannels(let channels): lowerSelectChannels(node, channels)
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
             case .resize(let resize): lowerResize(node, resize)

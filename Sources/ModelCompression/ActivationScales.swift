@@ -99,6 +99,11 @@ struct ActivationScales {
                 let parts = node.outputs.map { $0.flatMap { shares($0) } }
                 if parts.allSatisfy({ $0 == nil }) { continue }
                 include(zip(parts, sizes).flatMap { $0 ?? [Float](repeating: 0, count: $1) })
+            case .selectChannels(let channels):
+                guard let selected = node.outputs[0].flatMap({ shares($0) }) else { continue }
+                var whole = [Float](repeating: 0, count: graph[id].shape[1])
+                for (channel, share) in zip(channels, selected) { whole[channel] = max(whole[channel], share) }
+                include(whole)
             default: include(node.outputs[0].flatMap { shares($0) })
             }
         }

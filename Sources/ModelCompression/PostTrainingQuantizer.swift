@@ -51,7 +51,7 @@ package struct PostTrainingQuantizer {
         }
         self.model = model
         self.settings = settings
-        fused = Fusion.fused(model.graph)
+        fused = Fusion.fused(model.graph).withPaddedMeansAsLayers()
     }
 
     /// Which of the calibration inputs the network is fitted to, and which it is measured on: others, if there are enough.

@@ -177,7 +177,7 @@ struct QuantizationPlan {
             graph[input].type == .float32, graph[input].shape.rank == 4
         else { return false }
         switch node.operation {
-        case .maxPool, .globalPool(.average): return true
+        case .maxPool, .globalPool(.average), .selectChannels: return true
         case .averagePool(let pool): return !pool.countsPadding || pool.pads.allSatisfy { $0 == 0 }
         case .concat(let axis), .split(let axis, _): return axis == 1
         case .slice(let slice): return slice.sizes[1] == graph[input].shape[1] && slice.steps.allSatisfy { $0 > 0 }

@@ -62,7 +62,7 @@ extension Operator {
             return isPlain && operands.last??.isDivided == true ? self : nil
         case .convolution, .transposedConvolution, .maxPool, .averagePool, .globalPool, .batchNormalization,
             .instanceNormalization, .groupNormalization, .localResponseNormalization, .unary, .cast, .depthToSpace,
-            .spaceToDepth, .quantizeLinear, .dequantizeLinear, .reinterpret, .convolutionInteger:
+            .spaceToDepth, .selectChannels, .quantizeLinear, .dequantizeLinear, .reinterpret, .convolutionInteger:
             return isLayer ? self : nil
         case .gemm(let gemm):
             let bias = operands.count > 2 ? operands[2]?.shape : nil

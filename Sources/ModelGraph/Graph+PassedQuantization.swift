@@ -5,7 +5,7 @@ extension Operator {
     /// Whether stored numbers pass the operator as they are, channel by channel.
     package var passesChannels: Bool {
         switch self {
-        case .maxPool, .resize, .concat, .split, .slice: true
+        case .maxPool, .resize, .concat, .split, .slice, .selectChannels: true
         default: false
         }
     }
@@ -13,7 +13,7 @@ extension Operator {
 
 extension Graph {
     /// The parameters that a node's output has if it stores the numbers of the inputs as they are: channels of a
-    /// concatenation, a split, a slice of whole channels, a maximum or nearest resize keep theirs; those of `reinterpret` are
+    /// concatenation, a split, a selection, a slice of whole channels, a maximum or nearest resize keep theirs; those of `reinterpret` are
     /// the zero points of the input with scale 1, as layers read them whose weights hold the scales.
     ///
     /// - Returns: nil if the parameters do not follow from the inputs'.
@@ -35,6 +35,7 @@ extension Graph {
         case .split(let axis, let sizes):
             let start = sizes.prefix(position).reduce(0, +)
             return parameters.sliced(start..<(start + sizes[position]), of: axis)
+        case .selectChannels(let channels): return parameters.selecting(channels)
         case .concat(let axis): return joined(node.inputs.compactMap { $0 }, axis: axis)
         default: return nil
         }

@@ -145,7 +145,8 @@ extension Operator {
         case .nonMaxSuppression: throw GraphError.dataDependentShape(operation: name, input: "boxes and scores")
         case .detectionPostProcess(let attributes): return try attributes.outputTypes(arguments)
         case .nonZero: throw GraphError.dataDependentShape(operation: name, input: "its input")
-        case .concat, .split, .slice, .gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .reshape,
+        case .concat, .split, .slice, .selectChannels, .gather, .gatherElements, .gatherND, .scatterElements,
+            .scatterND, .reshape,
             .transpose, .expand, .tile, .pad, .resize, .depthToSpace, .spaceToDepth, .oneHot, .triangle:
             return try inferMovement(arguments)
         case .quantizeLinear, .dequantizeLinear:

@@ -44,6 +44,15 @@ extension Operator {
                         && (0..<x.shape[axis]).contains(last), "reaches outside \(x.shape)")
             }
             return [TensorType(x.type, Shape(slice.sizes))]
+        case .selectChannels(let channels):
+            let x = try arguments.single()
+            try arguments.requireAxis(1, rank: x.shape.rank)
+            try arguments.require(
+                !channels.isEmpty && channels.count <= 1 << 20 && channels.allSatisfy((0..<x.shape[1]).contains),
+                "reaches outside \(x.shape)")
+            var dimensions = x.shape.dimensions
+            dimensions[1] = channels.count
+            return [TensorType(x.type, Shape(dimensions))]
         case .gather(let axis):
             let (x, indices) = try arguments.indexed()
             try arguments.requireAxis(axis, rank: x.shape.rank)

@@ -38,6 +38,7 @@ extension Operator: ManifestReadable {
         case "concat": self = .concat(axis: try values["axis"])
         case "split": self = .split(axis: try values["axis"], sizes: try values["sizes"])
         case "slice": self = .slice(try values["_0"])
+        case "selectChannels": self = .selectChannels(try values["_0"])
         case "gather": self = .gather(axis: try values["axis"])
         case "gatherElements": self = .gatherElements(axis: try values["axis"])
         case "gatherND": self = .gatherND(batchAxes: try values["batchAxes"])

@@ -77,6 +77,9 @@ package enum Operator: Hashable, Sendable, Encodable {
     case split(axis: Int, sizes: [Int])
     /// (x)
     case slice(Slice)
+    /// (x [N, C, ...]) -> the channels of these indices, in their order: a channel shuffle (Zhang et al., 2018, arXiv:1707.01083)
+    /// or a part of one
+    case selectChannels([Int])
     /// (x, indices int32 or int64); negative indices count from the end
     case gather(axis: Int)
     case gatherElements(axis: Int)

@@ -71,6 +71,16 @@ extension ReferenceEvaluator {
                 slice.sizes,
                 from: Region(x, start: start, strides: zip(slice.steps, strides).map { $0 * $1 }), to: Region(result))
             return [result]
+        case .selectChannels(let channels):
+            let result = Tensor(types[0].type, types[0].shape)
+            let one = [dimensions[0], 1] + dimensions[2...]
+            let step = denseStrides(types[0].shape.dimensions)
+            for (index, channel) in channels.enumerated() {
+                copy(
+                    one, from: Region(x, start: channel * strides[1], strides: strides),
+                    to: Region(result, start: index * step[1], strides: step))
+            }
+            return [result]
         case .transpose(let permutation):
             let result = Tensor(types[0].type, types[0].shape)
             copy(

@@ -5,7 +5,8 @@ extension Operator {
     /// Whether the operator only moves elements, so that quantized values pass as they are stored.
     package var movesElements: Bool {
         switch self {
-        case .reshape, .transpose, .slice, .split, .expand, .tile, .gather, .gatherElements, .gatherND, .depthToSpace,
+        case .reshape, .transpose, .slice, .selectChannels, .split, .expand, .tile, .gather, .gatherElements, .gatherND,
+            .depthToSpace,
             .spaceToDepth, .maxPool, .concat, .reinterpret:
             true
         case .resize(let resize): resize.mode == .nearest && resize.coordinates != .cropAndResize

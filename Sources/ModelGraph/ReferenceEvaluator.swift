@@ -130,7 +130,8 @@ package struct ReferenceEvaluator: Sendable {
         case .topK(let attributes): return topK(attributes, input(0))
         case .cumulativeSum(let attributes): return [cumulativeSum(attributes, input(0))]
         case .detectionPostProcess(let attributes): return detections(attributes, input(0), input(1), input(2))
-        case .concat, .split, .slice, .reshape, .transpose, .expand, .tile, .pad, .depthToSpace, .spaceToDepth:
+        case .concat, .split, .slice, .selectChannels, .reshape, .transpose, .expand, .tile, .pad, .depthToSpace,
+            .spaceToDepth:
             return move(operation, inputs.compactMap { $0 }, types)
         case .gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .oneHot, .triangle:
             return [try pick(operation, inputs.compactMap { $0 }, types[0])]

@@ -30,6 +30,14 @@ package struct QuantizationParameters: Hashable, Sendable, Codable {
         return QuantizationParameters(scales: Array(scales[range]), zeroPoints: Array(zeroPoints[range]), axis: axis)
     }
 
+    /// The parameters of these indices of the channels (axis 1), in their order.
+    package func selecting(_ channels: [Int]) -> QuantizationParameters {
+        guard axis == 1, !channels.isEmpty, channels.allSatisfy(scales.indices.contains) else { return self }
+        return QuantizationParameters(
+            scales: channels.map { scales[$0] }, zeroPoints: channels.map { zeroPoints[$0] }, axis: axis
+        ).compact
+    }
+
     /// One scale for all where the indices of the axis have the same.
     package var compact: QuantizationParameters {
         guard axis != nil, scales.allSatisfy({ $0 == scales[0] }), zeroPoints.allSatisfy({ $0 == zeroPoints[0] }) else {

@@ -135,7 +135,7 @@ struct QuantizerTests {
         let graph = Fusion.fused(try Self.network(seed: 1).graph)
         let plan = QuantizationPlan(graph)
         let entries = plan.quantized.sorted().map {
-            SensitivityAnalysis.Entry(value: $0, decibels: 10, slowdown: 2)
+            SensitivityAnalysis.Entry(values: [$0], decibels: 10, slowdown: 2)
         }
         let analysis = SensitivityAnalysis(graph, plan: plan, parameters: [:])
         #expect(analysis.choose(entries, maximumSlowdown: 1).isEmpty)
@@ -144,17 +144,90 @@ struct QuantizerTests {
         #expect(analysis.choose(entries, maximumSlowdown: 10).count == entries.count)
     }
 
+    /// A residual sum, what is concatenated with it and what a pool makes of both are one store of numbers.
+    @Test func valuesThatCarriersPassOnAreWordsTogether() throws {
+        let graph = Fusion.fused(try Self.network(seed: 1).graph)
+        let groups = QuantizationPlan(graph).wordGroups()
+        let concat = try #require(graph.nodes.first { if case .concat = $0.operation { true } else { false } })
+        let pool = try #require(graph.nodes.first { if case .maxPool = $0.operation { true } else { false } })
+        let joined = Set((concat.inputs + concat.outputs + pool.outputs).compactMap { $0 })
+        #expect(groups.contains { joined.isSubset(of: $0) })
+        let part = try #require(concat.inputs[0])
+        #expect(QuantizationPlan(graph, words: [part]).words.isEmpty)
+        #expect(QuantizationPlan(graph, words: joined).words.isSuperset(of: joined))
+    }
+
+    @Test func withMoreTimeMoreValuesAreWords() throws {
+        let model = try Self.network(seed: 1)
+        func noise(_ slowdown: Double) throws -> (Double, Int) {
+            var settings = PostTrainingQuantizer.Settings()
+            settings.maximumSlowdown = slowdown
+            let result = try PostTrainingQuantizer(model, settings: settings).quantize(
+                calibration: Self.inputs(24, seed: 2))
+            let ratios = result.quantization?.outputs.map(\.signalToNoiseDecibels) ?? []
+            let words = result.graph.values.indices.count {
+                result.graph.values[$0].type == .int16 && result.graph.constants[ValueID($0)] == nil
+            }
+            return (ratios.min() ?? 0, words)
+        }
+        let (without, with) = (try noise(1), try noise(3))
+        #expect(without.1 == 0 && with.1 >= 5)
+        #expect(with.0 > without.0 + 6, "\(without.0) dB to \(with.0) dB")
+    }
+
+    /// Shuffles of channels, means that count padding and large depthwise windows do not leave the integers.
+    @Test func shufflesAndPaddedMeansStayIntegers() throws {
+        var numbers = Numbers(seed: 3)
+        var builder = GraphBuilder()
+        func layer(_ x: ValueID, _ filters: Int, _ kernel: Int, isDepthwise: Bool = false) throws -> ValueID {
+            let depth = isDepthwise ? 1 : builder.value(x).shape[1]
+            let weight = numbers.tensor(
+                [filters, depth, kernel, kernel], scale: 2 / Float(depth * kernel).squareRoot())
+            let pad = kernel / 2
+            let convolution = Convolution(
+                kernel: [kernel, kernel], pads: [pad, pad, pad, pad], groups: isDepthwise ? filters : 1,
+                activation: .relu)
+            return try #require(
+                builder.add(
+                    "layer", .convolution(convolution), [x, builder.addConstant("w", weight)], outputs: ["y"])[0])
+        }
+        func add(_ operation: Operator, _ inputs: [ValueID], outputs: Int = 1) throws -> [ValueID] {
+            try builder.add("node", operation, inputs, outputs: (0..<outputs).map { "z\($0)" }).map { try #require($0) }
+        }
+        let x = try builder.addInput("x", .float32, [1, 3, 16, 16])
+        let first = try layer(x, 16, 3)
+        let groups = try add(.reshape([1, 2, 8, 16, 16]), [first])
+        let turned = try add(.transpose(permutation: [0, 2, 1, 3, 4]), groups)
+        let halves = try add(.split(axis: 1, sizes: [8, 8]), add(.reshape([1, 16, 16, 16]), turned), outputs: 2)
+        let joined = try add(.concat(axis: 1), [halves[0], layer(halves[1], 8, 5, isDepthwise: true)])
+        let pool = Pool(kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], countsPadding: true)
+        let y = try layer(add(.averagePool(pool), joined)[0], 4, 1)
+        var graph = try builder.finish(outputs: [y])
+        graph[y].name = "y"
+        let model = Model(name: "test", graph: graph)
+        let quantized = try PostTrainingQuantizer(model).quantize(calibration: Self.inputs(24, seed: 2))
+        let floats = quantized.graph.nodes.filter { node in
+            node.outputs.contains { id in id.map { quantized.graph[$0].type == .float32 } ?? false }
+        }
+        #expect(floats.count == 1, "\(floats.map(\.operation))")
+        #expect(try #require(quantized.quantization?.outputs.first).signalToNoiseDecibels > 30)
+        // Its file can be read again, and says the same.
+        let encoded = try ModelFile.encode(quantized)
+        let read = try encoded.data.withUnsafeBytes { try ModelFile.decode($0, owner: Buffer(byteCount: 1)).model }
+        #expect(read.graph.nodes == quantized.graph.nodes)
+    }
+
     /// Two that cost as much as there is rather than the one that is worse than either of them.
     @Test func whatStaysInFloatTakesAwayTheMostNoise() throws {
         let graph = Fusion.fused(try Self.network(seed: 1).graph)
         let plan = QuantizationPlan(graph)
         let values = Array(plan.quantized.sorted().prefix(3))
         let entries = zip(values, [(7.0, 1.03), (8.2, 1.02), (8.2, 1.02)]).map {
-            SensitivityAnalysis.Entry(value: $0, decibels: $1.0, slowdown: $1.1)
+            SensitivityAnalysis.Entry(values: [$0], decibels: $1.0, slowdown: $1.1)
         }
         let analysis = SensitivityAnalysis(graph, plan: plan, parameters: [:])
         func chosen(_ maximumSlowdown: Double) -> Set<ValueID> {
-            Set(analysis.choose(entries, maximumSlowdown: maximumSlowdown).map(\.value))
+            Set(analysis.choose(entries, maximumSlowdown: maximumSlowdown).flatMap(\.values))
         }
         #expect(chosen(1.031) == [values[0]])
         #expect(chosen(1.041) == [values[1], values[2]])

@@ -8,8 +8,8 @@ import Testing
 
 /// A quantized network gives the same bytes on every instruction set, with any number of threads, and in any batch.
 struct WholeNetworkTests {
-    /// Direct and Winograd convolutions, depthwise ones, fused residuals and functions, pools, views, copies, and outputs
-    /// in float.
+    /// Direct and Winograd convolutions, depthwise ones, fused residuals and functions, pools, views, shuffles, copies, and
+    /// outputs in float.
     private static func network() throws -> Graph {
         var numbers = Numbers(seed: 17)
         var builder = GraphBuilder()
@@ -48,7 +48,20 @@ struct WholeNetworkTests {
         let wide = try layer(deep, 33, 1)
         let pooled = try apply(.globalPool(.average), [wide])
         let fine = try layer(layer(first, 20, 1), 20, 3, isDepthwise: true)
-        let heads = [try layer(pooled, 10, 1), try layer(wide, 12, 3), fine]
+        let (left, right) = (try layer(second, 16, 1, .relu), try layer(second, 16, 1, .silu))
+        let joined = try apply(.concat(axis: 1), [left, right])
+        let shuffled = try apply(.selectChannels((0..<32).map { $0 % 2 * 16 + $0 / 2 }), [joined])
+        let halves = try builder.add("split", .split(axis: 1, sizes: [16, 16]), [shuffled], outputs: [name(), name()])
+            .map { try #require($0) }
+        let chain = try apply(.binary(.add), [layer(halves[0], 16, 1, .silu), halves[1]])
+        let next = try apply(.binary(.add), [layer(chain, 16, 1), chain])
+        let low = try apply(.maxPool(Pool(kernel: [2, 2], strides: [2, 2])), [next])
+        let doubled = Resize(
+            mode: .nearest, coordinates: .asymmetric, nearestRounding: .floor, scales: [1, 1, 2, 2],
+            sizes: [1, 16, 18, 20])
+        let up = try layer(apply(.resize(doubled), [low]), 9, 1)
+        let five = try layer(layer(third, 40, 5, isDepthwise: true, .relu), 8, 1)
+        let heads = [try layer(pooled, 10, 1), try layer(wide, 12, 3), fine, up, five]
         var graph = builder.graph
         graph.outputs = heads
         for (index, id) in heads.enumerated() { graph[id].name = "y\(index)" }
@@ -108,6 +121,9 @@ struct WholeNetworkTests {
         }
         #expect(layers.count >= 4)
         #expect(layers.contains { $0.isDepthwise })
+        func isPassed(_ operation: Operator) -> Bool { operation.passesChannels }
+        #expect(layers.count { isPassed($0.operation) } >= 5)
+        #expect(layers.count { $0.inputs.count == 4 && $0.inputs[3].map { model.graph[$0].type } == .int16 } == 2)
         #expect(layers.contains { $0.isDepthwise && $0.outputs[0].map(model.graph.outputs.contains) ?? false })
         var builder = PlanBuilder(model.graph, images: [:], kernels: .best, int8Kernels: .best, threads: 1)
         _ = try builder.build()

@@ -135,6 +135,10 @@ void strided_copy(void *target, const void *source, ptrdiff_t element_size, int 
 void gather_blocks(void *target, ptrdiff_t target_pitch, const void *source, const int32_t *offsets, ptrdiff_t count,
                    ptrdiff_t bytes);
 
+/// Of each of `pixels` pixels, which lie `source_pitch` bytes apart, the channels of `size` bytes (1, 2, 4 or 8) of these indices.
+void select_channels(void *target, ptrdiff_t target_pitch, const void *source, ptrdiff_t source_pitch, ptrdiff_t size,
+                     const int32_t *channels, ptrdiff_t count, ptrdiff_t pixels);
+
 /// Tells the processor that a thread only waits for another one.
 static inline void processor_pause(void) {
 #if defined(__x86_64__)
