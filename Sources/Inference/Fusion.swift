@@ -58,6 +58,7 @@ package enum Fusion {
             case .binary(.add, .none): residual(node)
             case .unary(let function): activated(node, function)
             case .convolution(let convolution): padded(node, convolution)
+            case .averagePool(let pool): padded(node, pool)
             default: nil
             }
         }
@@ -194,6 +195,27 @@ package enum Fusion {
         }
 
         private mutating func padded(_ node: Node, _ convolution: Convolution) -> Node? {
+            guard let (x, added) = swallowedPadding(node) else { return nil }
+            var wider = convolution
+            wider.pads = zip(convolution.pads, added).map(+)
+            return Node(
+                node.name, .convolution(wider), inputs: [x] + node.inputs.dropFirst(), outputs: node.outputs,
+                meansFloats: node.meansFloats)
+        }
+
+        /// A mean over padding that another node has put there.
+        private mutating func padded(_ node: Node, _ pool: Pool) -> Node? {
+            guard pool.pads.allSatisfy({ $0 == 0 }), !pool.roundsUp, !node.meansFloats,
+                let (x, added) = swallowedPadding(node)
+            else { return nil }
+            var wider = pool
+            wider.pads = added
+            wider.countsPadding = true
+            return Node(node.name, .averagePool(wider), inputs: [x], outputs: node.outputs)
+        }
+
+        /// What a node pads with zeros for this one alone along spatial axes, and how much: the begins, then the ends.
+        private mutating func swallowedPadding(_ node: Node) -> (ValueID, [Int])? {
             guard let (index, producer) = soleProducer(node.inputs[0]), case .pad(let pad) = producer.operation,
                 pad.mode == .constant, let x = producer.inputs[0]
             else { return nil }
@@ -206,13 +228,8 @@ package enum Fusion {
             guard pad.pads.count == 2 * rank, rank > 2, pad.pads.allSatisfy({ $0 >= 0 }),
                 [pad.pads[0], pad.pads[1], pad.pads[rank], pad.pads[rank + 1]].allSatisfy({ $0 == 0 })
             else { return nil }
-            var wider = convolution
-            let added = Array(pad.pads[2..<rank]) + Array(pad.pads[(rank + 2)...])
-            wider.pads = zip(convolution.pads, added).map(+)
             swallow(index)
-            return Node(
-                node.name, .convolution(wider), inputs: [x] + node.inputs.dropFirst(), outputs: node.outputs,
-                meansFloats: node.meansFloats)
+            return (x, Array(pad.pads[2..<rank]) + Array(pad.pads[(rank + 2)...]))
         }
     }
 }

@@ -9,6 +9,7 @@ import Tensors
 /// |---|---|---|
 /// | YOLOX grid | one [N, cells, 5 + classes]; cells over strides 8, 16, 32 (and 64) of the input | BGR, letterbox at the top left with 114, pixel values as they are |
 /// | heads per stride, as YuNet | `cls_S` [N, cells, classes], `obj_S` [N, cells, 1], `bbox_S` [N, cells, 4] per stride S | BGR, letterbox, pixel values as they are |
+/// | map of cells, as FastestDet | one [N, 5 + classes, H / 16, W / 16]: objectness through sigmoid, four box values, classes through softmax | BGR, stretched, pixel / 255 |
 /// | SSD with decoded boxes | [N, boxes, 4] and [N, boxes, classes], nothing else | RGB, stretched, (pixel - 127) / 128 |
 /// | SSD as TensorFlow Lite ends it | those of `TFLite_Detection_PostProcess` | RGB, stretched, (pixel - 127) / 128 |
 /// | classification | one [N, classes] | RGB, stretched, mean and deviation of ImageNet (gray: pixel / 255; channels last: pixel / 255) |
@@ -16,7 +17,7 @@ import Tensors
 /// Images may have channels last, [N, H, W, 1 or 3]. Quantized inputs store pixels as they are.
 ///
 /// These are the conventions of the training code that such files come from (YOLOX 0.1.1 and later, OpenCV's face detector,
-/// Ultra-Light face detectors, torchvision). They are guesses: whoever imports a network can say otherwise.
+/// FastestDet, Ultra-Light face detectors, torchvision). They are guesses: whoever imports a network can say otherwise.
 package enum InterpretationGuess {
     /// Fills in what a model does not say. Nothing that is said is touched.
     package static func complete(_ model: inout Model) {
@@ -65,6 +66,7 @@ package enum InterpretationGuess {
         let (height, width) = imageSize(of: graph[image].shape)
         func cells(_ stride: Int) -> Int { (height / stride) * (width / stride) }
         return levels(graph, cells: cells).map { .anchorFree($0) } ?? grid(graph, cells: cells).map { .grid($0) }
+            ?? cellMap(graph, cells: (height / 16, width / 16)).map { .cellMap($0) }
             ?? (chosenBoxes(graph) ?? boxesAndScores(graph)).map { .boxesAndScores($0) }
             ?? classification(graph).map { .classification($0) }
     }
@@ -93,6 +95,7 @@ package enum InterpretationGuess {
         switch interpretation {
         case .grid: return made(.bgr, .letterboxTopLeft, 114, uniform(0), uniform(1))
         case .anchorFree: return made(.bgr, .letterbox, 0, uniform(0), uniform(1))
+        case .cellMap: return made(.bgr, .stretch, 0, uniform(0), uniform(1 / 255))
         case .boxesAndScores: return made(.rgb, .stretch, 0, uniform(127), uniform(1 / 128))
         case .classification:
             if isGray { return made(.gray, .stretch, 0, uniform(0), uniform(1 / 255)) }
@@ -136,6 +139,19 @@ package enum InterpretationGuess {
         }
         guard !levels.isEmpty else { return nil }
         return .init(levels: levels, form: .offsets, scoresAreLogits: scoresAreLogits, geometricMean: true)
+    }
+
+    private static func cellMap(_ graph: Graph, cells: (Int, Int)) -> OutputInterpretation.CellMapHead? {
+        guard graph.outputs.count == 1, let output = graph.outputs.first, let index = graph.producers[output],
+            case .concat(axis: 1) = graph.nodes[index].operation
+        else { return nil }
+        let shape = graph[output].shape
+        let parts = graph.nodes[index].inputs.compactMap { $0 }
+        guard shape.rank == 4, shape[2] == cells.0, shape[3] == cells.1, parts.count == 3,
+            graph[parts[0]].shape[1] == 1, graph[parts[1]].shape[1] == 4, ends(parts[0], in: graph, with: .sigmoid),
+            ends(parts[2], in: graph, with: .softmax)
+        else { return nil }
+        return .init(output: graph[output].name)
     }
 
     private static func boxesAndScores(_ graph: Graph) -> OutputInterpretation.BoxesAndScoresHead? {

@@ -83,6 +83,7 @@ extension OutputInterpretation: ManifestReadable {
         case "grid": self = .grid(try values["_0"])
         case "boxesAndScores": self = .boxesAndScores(try values["_0"])
         case "anchorFree": self = .anchorFree(try values["_0"])
+        case "cellMap": self = .cellMap(try values["_0"])
         case "classification": self = .classification(try values["_0"])
         default: throw item.fault("the unknown interpretation '\(name)'")
         }
@@ -106,6 +107,10 @@ extension OutputInterpretation.BoxesAndScoresHead: ManifestReadable {
 }
 
 extension OutputInterpretation.BoxesAndScoresHead.BoxForm: ManifestReadable {}
+
+extension OutputInterpretation.CellMapHead: ManifestReadable {
+    init(_ item: ManifestItem) throws { self.init(output: try item["output"]) }
+}
 
 extension OutputInterpretation.AnchorFreeHead: ManifestReadable {
     init(_ item: ManifestItem) throws {

@@ -332,6 +332,7 @@ extension OutputInterpretation {
         case .grid(let head): [head.output]
         case .boxesAndScores(let head): [head.boxes, head.scores] + [head.classes].compactMap { $0 }
         case .anchorFree(let head): head.levels.flatMap { [$0.scores, $0.boxes] + [$0.objectness].compactMap { $0 } }
+        case .cellMap(let head): [head.output]
         case .classification(let head): [head.output]
         }
     }

@@ -9,6 +9,8 @@ package enum OutputInterpretation: Hashable, Sendable, Codable {
     case boxesAndScores(BoxesAndScoresHead)
     /// Anchor-free heads, a set of outputs per stride.
     case anchorFree(AnchorFreeHead)
+    /// One map of cells [N, 5 + classes, H, W] as FastestDet exports it: per cell objectness, x, y, width, height, class scores.
+    case cellMap(CellMapHead)
     /// One output of class scores.
     case classification(ClassificationHead)
 
@@ -98,6 +100,12 @@ package enum OutputInterpretation: Hashable, Sendable, Codable {
             self.scoresAreLogits = scoresAreLogits
             self.geometricMean = geometricMean
         }
+    }
+
+    package struct CellMapHead: Hashable, Sendable, Codable {
+        package var output: String
+
+        package init(output: String) { self.output = output }
     }
 
     package struct ClassificationHead: Hashable, Sendable, Codable {

@@ -62,6 +62,8 @@ package final class DetectionInterpreter {
         case .anchorFree(let levels):
             head = try AnchorFreeHead(
                 levels, table, inputWidth: inputWidth, inputHeight: inputHeight, threshold: threshold)
+        case .cellMap(let map):
+            head = try CellMapHead(map, table, inputWidth: inputWidth, inputHeight: inputHeight, threshold: threshold)
         case .classification: throw .wrongKind(wanted: "detector")
         }
         guard head.cellCount <= Int(Int32.max) else { throw .setting("the network has too many boxes") }

@@ -117,6 +117,7 @@ struct ModelSummary: Encodable {
         case .anchorFree(let head):
             "anchor-free (\(head.form.rawValue)), strides \(head.levels.map(\.stride))"
                 + (head.scoresAreLogits ? ", logits" : "")
+        case .cellMap(let head): "map of cells \(head.output)"
         case .classification(let head): "classes \(head.output)\(head.scoresAreLogits ? ", logits" : "")"
         }
     }

@@ -37,6 +37,7 @@ struct PictureNetwork: Sendable {
         func columns(_ name: String) -> Int? { outputs.first { $0.name == name }?.shape.dimensions.last }
         switch model.interpretation {
         case .grid(let head): return columns(head.output).map { $0 - 5 }
+        case .cellMap(let head): return outputs.first { $0.name == head.output }.map { $0.shape[1] - 5 }
         case .boxesAndScores(let head) where head.classes == nil: return columns(head.scores)
         default: return nil
         }

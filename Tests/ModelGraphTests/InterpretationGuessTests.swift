@@ -52,6 +52,30 @@ import Testing
         #expect(head.levels.map { $0.stride } == [8, 16, 32] && !head.scoresAreLogits)
     }
 
+    @Test func aMapOfCellsIsKnownByItsParts() throws {
+        func found(_ functions: [Unary?], channels: [Int]) throws -> Model {
+            var builder = GraphBuilder()
+            let x = try builder.addInput("x", .float32, [1, 3, 64, 96])
+            let mean = try builder.add(
+                "mean", .reduce(Reduce(.mean, axes: [0, 1, 2, 3], keepsAxes: false)), [x], outputs: ["mean"])[0]
+            let parts = try zip(functions, channels).map { function, channels in
+                let wide = try builder.add("wide", .expand([1, channels, 4, 6]), [mean], outputs: ["wide"])[0]
+                let operation = function.map { Operator.unary($0) } ?? .softmax(axis: 1)
+                return try builder.add("part", operation, [wide], outputs: ["part"])[0]
+            }
+            let y = try #require(builder.add("y", .concat(axis: 1), parts, outputs: ["y"])[0])
+            var model = Model(name: "m", graph: try builder.finish(outputs: [y]))
+            InterpretationGuess.complete(&model)
+            return model
+        }
+        let model = try found([.sigmoid, .negate, nil], channels: [1, 4, 7])
+        #expect(model.interpretation == .cellMap(.init(output: "y")))
+        let frames = try #require(model.preprocessing["x"])
+        #expect(frames.channelOrder == .bgr && frames.fit == .stretch && frames.scale == [1 / 255, 1 / 255, 1 / 255])
+        #expect(try found([.negate, .negate, nil], channels: [1, 4, 7]).interpretation == nil)
+        #expect(try found([.sigmoid, .negate, nil], channels: [1, 5, 7]).interpretation == nil)
+    }
+
     @Test func aRowOfClassesIsAClassification() throws {
         let found = try model([1, 1, 28, 28], [("y", [1, 10], .tanh)])
         #expect(found.interpretation == .classification(.init(output: "y", scoresAreLogits: true)))

@@ -167,6 +167,7 @@ private struct YAMLText {
                     text.line("logits", raw: "\(head.scoresAreLogits)")
                     text.line("geometric_mean", raw: "\(head.geometricMean)")
                 }
+            case .cellMap(let head): text.section("cell_map") { $0.line("output", head.output) }
             case .classification(let head):
                 text.section("classification") { text in
                     text.line("output", head.output)

@@ -22,9 +22,9 @@ struct TensorSections {
             channelOrder: order, fit: fit, padding: UInt8(padding), mean: mean, scale: scale)
     }
 
-    /// `{ grid: {...} }`, `{ boxes_and_scores: {...} }` or `{ classification: {...} }`
+    /// `{ grid: {...} }`, `{ boxes_and_scores: {...} }` and so on
     mutating func interpretation(_ place: Place) -> OutputInterpretation? {
-        let kinds = ["grid", "boxes_and_scores", "anchor_free", "classification"]
+        let kinds = ["grid", "boxes_and_scores", "anchor_free", "cell_map", "classification"]
         guard let fields = reader.fields(place, known: kinds) else { return nil }
         let given = kinds.filter { fields[$0] != nil }
         guard given.count == 1, let kind = given.first, let head = fields[kind] else {
@@ -35,6 +35,7 @@ struct TensorSections {
         case "grid": return grid(head).map { .grid($0) }
         case "boxes_and_scores": return boxesAndScores(head).map { .boxesAndScores($0) }
         case "anchor_free": return anchorFree(head).map { .anchorFree($0) }
+        case "cell_map": return cellMap(head).map { .cellMap($0) }
         default: return classification(head).map { .classification($0) }
         }
     }
@@ -101,6 +102,13 @@ struct TensorSections {
             levels: parsed, form: reader.choice(fields["form"], Head.BoxForm.self) ?? .offsets,
             scoresAreLogits: reader.boolean(fields["logits"]) ?? false,
             geometricMean: reader.boolean(fields["geometric_mean"]) ?? false)
+    }
+
+    private mutating func cellMap(_ place: Place) -> OutputInterpretation.CellMapHead? {
+        guard let fields = reader.fields(place, known: ["output"]),
+            let output = reader.required(fields, "output").flatMap({ reader.string($0) })
+        else { return nil }
+        return .init(output: output)
     }
 
     private mutating func classification(_ place: Place) -> OutputInterpretation.ClassificationHead? {
