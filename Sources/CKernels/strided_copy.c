@@ -64,11 +64,22 @@ static void transpose_words(char *target, const char *source, ptrdiff_t rows, pt
     }
 }
 
+/// `count` times the element at `source`, one after the other.
+static void fill(char *target, const char *source, ptrdiff_t size, ptrdiff_t count) {
+    memcpy(target, source, (size_t)size);
+    for (ptrdiff_t filled = 1; filled < count; filled *= 2)
+        memcpy(target + filled * size, target, (size_t)((count - filled < filled ? count - filled : filled) * size));
+}
+
 static void copy_plane(char *target, const char *source, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t columns,
                        ptrdiff_t target_row, ptrdiff_t source_row, ptrdiff_t target_column, ptrdiff_t source_column) {
     if (target_column == size && source_column == size) {
         for (ptrdiff_t y = 0; y < rows; y++)
             memcpy(target + y * target_row, source + y * source_row, (size_t)(columns * size));
+        return;
+    }
+    if (target_column == size && source_column == 0 && columns > 0) {
+        for (ptrdiff_t y = 0; y < rows; y++) fill(target + y * target_row, source + y * source_row, size, columns);
         return;
     }
     if (size == 4 && target_column == 4 && source_row == 4) {

@@ -14,7 +14,10 @@ enum ChannelViews {
         result.nodes = []
         var isChanged = false
         for node in graph.nodes {
-            guard let x = node.inputs[0], graph.constants[x] == nil, graph[x].quantization?.axis == nil else {
+            guard let x = node.inputs.first.flatMap({ $0 }), graph.constants[x] == nil,
+                graph[x].quantization?.axis == nil, graph[x].shape.count > 0,
+                node.outputs.allSatisfy({ $0.map { graph[$0].shape.count > 0 } ?? true })
+            else {
                 result.nodes.append(node)
                 continue
             }

@@ -115,7 +115,7 @@ package final class CompiledModel: Sendable {
         let real = model.graph.withFloatConstants()
         let folded =
             known?.isPlain == true
-            ? real : ChannelViews.selected(QuantizationFolding.folded(Fusion.fused(real)))
+            ? real : Fusion.fused(QuantizationFolding.folded(Fusion.fused(real)))
         func plan(unfolding nodes: [Int]) throws -> (Graph, [ValueID: ImagePreprocessing], Plan, unfoldable: [Int]) {
             // A cache may say anything.
             let nodes = Set(nodes).filter { folded.nodes.indices.contains($0) && folded.isUnfoldable(folded.nodes[$0]) }

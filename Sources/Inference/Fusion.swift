@@ -11,7 +11,8 @@ import Tensors
 /// - Fully connected layers take the form of `DenseFusion`.
 /// - An activation becomes part of the layer before it, padding with zeros part of the window behind it.
 ///
-/// What stands between merged nodes must be plain `float32`: rounding of stored values is never dropped.
+/// What stands between merged nodes must be plain `float32`, or padding, which is stored exactly: rounding of stored values is
+/// never dropped.
 package enum Fusion {
     package static func fused(_ graph: Graph) -> Graph {
         var work = Work(DenseFusion.fused(ChannelViews.selected(graph)))
@@ -216,13 +217,16 @@ package enum Fusion {
 
         /// What a node pads with zeros for this one alone along spatial axes, and how much: the begins, then the ends.
         private mutating func swallowedPadding(_ node: Node) -> (ValueID, [Int])? {
-            guard let (index, producer) = soleProducer(node.inputs[0]), case .pad(let pad) = producer.operation,
-                pad.mode == .constant, let x = producer.inputs[0]
+            guard let id = node.inputs[0], uses[id] == 1, let index = producers[id], let producer = nodes[index],
+                case .pad(let pad) = producer.operation, pad.mode == .constant, let x = producer.inputs[0],
+                graph[x].type == graph[id].type, graph[x].quantization == graph[id].quantization,
+                graph[id].type == .float32 || graph[id].quantization != nil
             else { return nil }
             if producer.inputs.count > 1, let value = producer.inputs[1] {
-                guard let constant = floats(value), constant.count == 1, constant.array(of: Float.self)[0] == 0 else {
-                    return nil
-                }
+                guard let constant = graph.constants[value], constant.count == 1,
+                    let real = graph[value].realNumbers(constant),
+                    real[0] == 0
+                else { return nil }
             }
             let rank = graph[x].shape.rank
             guard pad.pads.count == 2 * rank, rank > 2, pad.pads.allSatisfy({ $0 >= 0 }),

@@ -53,6 +53,9 @@ struct LayoutChoice {
         case .binary:
             let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
             return isImage ? .channelsLast : .rowMajor
+        case .pad(let pad):
+            let isSpatial = from.rank >= 3 && [0, 1, from.rank, from.rank + 1].allSatisfy { pad.pads[$0] == 0 }
+            return isSpatial ? same : .rowMajor
         case .resize: return to.rank == 4 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? same : .rowMajor
         case .softmax(let axis): return axis == 1 ? same : .rowMajor
         case .reshape:
@@ -140,7 +143,7 @@ struct ConcatParts {
                 return nil
             }
             return base(of: input, graph, producers, layouts)
-        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat, .selectChannels,
+        case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat, .selectChannels, .pad,
             .quantizeLinear, .dequantizeLinear:
             return node.outputs.count == 1 ? id : nil
         default: return nil

@@ -176,6 +176,38 @@ extension PlanBuilder {
         return true
     }
 
+    /// A constant around the input.
+    mutating func lowerPad(_ node: Node, _ pad: Pad) -> Bool {
+        guard pad.mode == .constant, pad.pads.allSatisfy({ $0 >= 0 }), let x = input(node, 0), let y = node.outputs[0],
+            graph[x].type == graph[y].type, graph[x].quantization == graph[y].quantization,
+            graph[x].quantization?.axis == nil, let filler = filler(node, y)
+        else { return false }
+        let value = graph[y]
+        let (source, target) = (read(x, layouts[y.index]), target(y))
+        let strides = value.shape.strides(in: target)
+        copy(
+            node.name, value.type, value.shape, from: addConstant(filler.buffer), sourceStrides: strides.map { _ in 0 },
+            to: target, targetStrides: strides)
+        copy(
+            node.name, value.type, graph[x].shape, from: source, sourceStrides: graph[x].shape.strides(in: source),
+            to: target, targetStrides: strides, targetOffset: zip(pad.pads, strides).map(*).reduce(0, +))
+        return true
+    }
+
+    /// One element of what a node pads with, as its output stores it; nil if that is not constant.
+    private func filler(_ node: Node, _ output: ValueID) -> Tensor? {
+        let value = graph[output]
+        guard let id = input(node, 1) else {
+            let zero = Tensor(.float32, [1], Tensor([1], [0 as Float]).buffer)
+            return value.quantization.map { ReferenceEvaluator.quantize(zero, $0, to: value.type) }
+                ?? (Tensor(value.type, [1]))
+        }
+        guard let tensor = constant(id), tensor.count == 1 else { return nil }
+        guard let quantization = value.quantization else { return tensor.type == value.type ? tensor : nil }
+        let real = graph[id].quantization.map { ReferenceEvaluator.dequantize(tensor, $0) } ?? tensor
+        return real.type == .float32 ? ReferenceEvaluator.quantize(real, quantization, to: value.type) : nil
+    }
+
     /// Nearest neighbours of whole pixels.
     mutating func lowerResize(_ node: Node, _ resize: Resize) -> Bool {
         guard movesStored(node, keepsChannels: true), let x = input(node, 0), let y = node.outputs[0],

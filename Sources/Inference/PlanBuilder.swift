@@ -83,6 +83,7 @@ struct PlanBuilder {
             case .selectChannels(let channels): lowerSelectChannels(node, channels)
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
+            case .pad(let pad): lowerPad(node, pad)
             case .resize(let resize): lowerResize(node, resize)
             case .reinterpret: lowerReinterpret(node)
             default: false

@@ -49,7 +49,7 @@ private struct Folding {
             case .quantizeLinear: requantize(index)
             case .convolution, .gemm, .matMul: foldLayer(index)
             case .batchNormalization: markFloats(index)
-            case .averagePool, .globalPool, .maxPool, .unary, .concat: foldWhole(index)
+            case .averagePool, .globalPool, .maxPool, .unary, .concat, .pad: foldWhole(index)
             case .binary(.add, _): foldWhole(index)
             case let operation where operation.movesElements: foldWhole(index)
             default: break
@@ -133,6 +133,8 @@ private struct Folding {
         var inputs = node.inputs
         for (place, id) in inputs.enumerated() {
             guard let id, graph[id].type == .float32, graph[id].quantization == nil else { continue }
+            // The number that stands in padding may be any.
+            if place > 0, case .pad = node.operation, graph.constants[id] != nil { continue }
             guard let source = source(id), isByte(source) else { return }
             inputs[place] = source
         }

@@ -95,7 +95,7 @@ package struct IntegerProduct: Sendable {
 
 extension Value {
     /// Stored elements as the float numbers that they mean; nil if they are neither float nor quantized.
-    func realNumbers(_ tensor: Tensor) -> [Float]? {
+    package func realNumbers(_ tensor: Tensor) -> [Float]? {
         if tensor.type == .float32 && quantization == nil { return tensor.array(of: Float.self) }
         return quantization.map { ReferenceEvaluator.dequantize(tensor, $0).array(of: Float.self) }
     }

@@ -98,6 +98,15 @@ struct ChannelViewsTests {
         }
     }
 
+    @Test func nothingIsNoImage() throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput("x", .float32, [0, 3, 4])
+        var y = try #require(builder.add("move", .reshape([3, 4, 0]), [x], outputs: ["y"])[0])
+        y = try #require(builder.add("move", .transpose(permutation: [1, 0, 2]), [y], outputs: ["z"])[0])
+        let graph = try builder.finish(outputs: [y])
+        #expect(ChannelViews.selected(graph).nodes == graph.nodes)
+    }
+
     @Test func elementsOfEverySizeAreSelected() {
         for channels in [
             Array(stride(from: 1, to: 50, by: 2)), Array(stride(from: 0, to: 8, by: 2)), [7, 20, 8, 21, 9, 22, 10, 23],
