@@ -70,6 +70,7 @@ const struct int8_kernels KERNELS_SYMBOL = {
     .max_pool = max_pool,
     .max_pool_words = max_pool_words,
     .average_pool = average_pool,
+    .interpolate = interpolate,
     .requantize = requantize,
     .add = add,
     .resolve_ties = resolve_ties,

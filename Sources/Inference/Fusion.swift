@@ -7,7 +7,7 @@ import Tensors
 /// - Batch normalization becomes part of the convolution before it, or a depthwise 1x1 convolution.
 /// - x * sigmoid(x) and x * hardSigmoid(x) become SiLU and HardSwish.
 /// - An addition of two equal shapes becomes the residual of a convolution that nothing else reads.
-/// - Channel shuffles become selections (`ChannelViews`).
+/// - Channel shuffles become selections (`ChannelViews`), transposed convolutions others (`TransposedLayers`).
 /// - Fully connected layers take the form of `DenseFusion`.
 /// - An activation becomes part of the layer before it, padding with zeros part of the window behind it.
 ///
@@ -15,7 +15,7 @@ import Tensors
 /// never dropped.
 package enum Fusion {
     package static func fused(_ graph: Graph) -> Graph {
-        var work = Work(DenseFusion.fused(ChannelViews.selected(graph)))
+        var work = Work(DenseFusion.fused(TransposedLayers.written(ChannelViews.selected(graph))))
         for node in work.graph.nodes { work.add(node) }
         return work.finished()
     }

@@ -53,10 +53,12 @@ struct LayoutChoice {
         case .binary:
             let isImage = dynamic.contains { layouts[$0.index] == .channelsLast && graph[$0].shape == to }
             return isImage ? .channelsLast : .rowMajor
+        case .depthToSpace, .spaceToDepth: return .channelsLast
         case .pad(let pad):
             let isSpatial = from.rank >= 3 && [0, 1, from.rank, from.rank + 1].allSatisfy { pad.pads[$0] == 0 }
             return isSpatial ? same : .rowMajor
-        case .resize: return to.rank == 4 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? same : .rowMajor
+        case .resize:
+            return to.rank == 4 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? .channelsLast : .rowMajor
         case .softmax(let axis): return axis == 1 ? same : .rowMajor
         case .reshape:
             return from.rank >= 3 && from.dimensions.prefix(2) == to.dimensions.prefix(2) ? same : .rowMajor
@@ -144,6 +146,7 @@ struct ConcatParts {
             }
             return base(of: input, graph, producers, layouts)
         case .convolution, .unary, .binary, .maxPool, .averagePool, .resize, .concat, .selectChannels, .pad,
+            .depthToSpace, .spaceToDepth,
             .quantizeLinear, .dequantizeLinear:
             return node.outputs.count == 1 ? id : nil
         default: return nil

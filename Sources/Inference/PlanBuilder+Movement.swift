@@ -176,6 +176,36 @@ extension PlanBuilder {
         return true
     }
 
+    /// Channels to blocks of pixels: from block row i, column j and channel k of each pixel, in an order of these.
+    mutating func lowerDepthToSpace(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast
+        else { return false }
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let (source, target) = (read(x, .channelsLast), target(y))
+        let (p, q, channels) = (source.pitch, target.pitch, to[1])
+        let inner = order == .dcr ? [block * channels, channels, 1] : [block, 1, block * block]
+        copy(
+            node.name, graph[y].type, [from[0], from[2], block, from[3], block, channels], from: source,
+            sourceStrides: [from.spatialCount * p, from[3] * p, inner[0], p, inner[1], inner[2]], to: target,
+            targetStrides: [to.spatialCount * q, block * to[3] * q, to[3] * q, block * q, q, 1])
+        return true
+    }
+
+    /// Blocks of pixels to channels, the other way round.
+    mutating func lowerSpaceToDepth(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast
+        else { return false }
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let (source, target) = (read(x, .channelsLast), target(y))
+        let (p, q, channels) = (source.pitch, target.pitch, from[1])
+        let inner = order == .dcr ? [block * channels, channels, 1] : [block, 1, block * block]
+        copy(
+            node.name, graph[y].type, [to[0], to[2], block, to[3], block, channels], from: source,
+            sourceStrides: [from.spatialCount * p, block * from[3] * p, from[3] * p, block * p, p, 1], to: target,
+            targetStrides: [to.spatialCount * q, to[3] * q, inner[0], q, inner[1], inner[2]])
+        return true
+    }
+
     /// A constant around the input.
     mutating func lowerPad(_ node: Node, _ pad: Pad) -> Bool {
         guard pad.mode == .constant, pad.pads.allSatisfy({ $0 >= 0 }), let x = input(node, 0), let y = node.outputs[0],
@@ -211,9 +241,10 @@ extension PlanBuilder {
     /// Nearest neighbours of whole pixels.
     mutating func lowerResize(_ node: Node, _ resize: Resize) -> Bool {
         guard movesStored(node, keepsChannels: true), let x = input(node, 0), let y = node.outputs[0],
-            layouts[y.index] == .channelsLast,
-            resize.mode == .nearest, resize.coordinates != .cropAndResize, graph[y].shape.count > 0
+            layouts[y.index] == .channelsLast, graph[x].shape.rank == 4, graph[y].shape.count > 0
         else { return false }
+        if resize.mode != .nearest { return lowerInterpolation(node, resize, x, y) }
+        guard resize.coordinates != .cropAndResize else { return false }
         let (from, to) = (graph[x].shape, graph[y].shape)
         let (source, target) = (read(x, .channelsLast), target(y))
         let size = graph[x].type.sizeBytes

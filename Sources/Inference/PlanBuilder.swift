@@ -84,6 +84,8 @@ struct PlanBuilder {
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
             case .pad(let pad): lowerPad(node, pad)
+            case .depthToSpace(let block, let order): lowerDepthToSpace(node, block, order)
+            case .spaceToDepth(let block, let order): lowerSpaceToDepth(node, block, order)
             case .resize(let resize): lowerResize(node, resize)
             case .reinterpret: lowerReinterpret(node)
             default: false

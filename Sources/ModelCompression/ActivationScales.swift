@@ -85,7 +85,9 @@ struct ActivationScales {
         for index in consumers[id] ?? [] {
             let node = graph.nodes[index]
             if plan.layers.contains(index), node.inputs[0] == id { include(layerShares(node)) }
-            guard plan.carriers.contains(index), node.operation.passesChannels else { continue }
+            guard plan.carriers.contains(index), node.operation.passesChannels || node.operation.isResize else {
+                continue
+            }
             switch node.operation {
             case .concat:
                 guard let whole = node.outputs[0].flatMap({ shares($0) }) else { continue }

@@ -14,6 +14,8 @@ extension Operator {
     }
 
     var isSplit: Bool { if case .split = self { true } else { false } }
+
+    var isResize: Bool { if case .resize = self { true } else { false } }
 }
 
 /// Which nodes of a fused float graph compute on integers, and which values are stored as uint8 or int16.
@@ -186,7 +188,7 @@ struct QuantizationPlan {
                 return false
             }
             return activation == .none || activation == .relu
-        case .resize(let resize): return resize.mode == .nearest && resize.coordinates != .cropAndResize
+        case .resize(let resize): return resize.mode != .cubic && resize.coordinates != .cropAndResize
         default: return false
         }
     }

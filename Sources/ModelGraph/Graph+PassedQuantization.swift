@@ -5,7 +5,8 @@ extension Operator {
     /// Whether stored numbers pass the operator as they are, channel by channel.
     package var passesChannels: Bool {
         switch self {
-        case .maxPool, .resize, .concat, .split, .slice, .selectChannels: true
+        case .maxPool, .concat, .split, .slice, .selectChannels: true
+        case .resize(let resize): resize.mode == .nearest
         default: false
         }
     }
@@ -13,8 +14,9 @@ extension Operator {
 
 extension Graph {
     /// The parameters that a node's output has if it stores the numbers of the inputs as they are: channels of a
-    /// concatenation, a split, a selection, a slice of whole channels, a maximum or nearest resize keep theirs; those of `reinterpret` are
-    /// the zero points of the input with scale 1, as layers read them whose weights hold the scales.
+    /// concatenation, a split, a selection, a slice of whole channels, a maximum or nearest resize keep theirs (what a linear
+    /// resize gives fits them too); those of `reinterpret` are the zero points of the input with scale 1, as layers read them
+    /// whose weights hold the scales.
     ///
     /// - Returns: nil if the parameters do not follow from the inputs'.
     package func passedQuantization(_ node: Node, to position: Int) -> QuantizationParameters? {
@@ -26,7 +28,8 @@ extension Graph {
             return QuantizationParameters(
                 scales: parameters.scales.map { _ in 1 }, zeroPoints: parameters.zeroPoints, axis: parameters.axis)
         case .maxPool: return position == 0 ? parameters : nil
-        case .resize(let resize): return resize.mode == .nearest ? parameters : nil
+        // Weights that sum to one keep to the range.
+        case .resize(let resize): return resize.mode != .cubic ? parameters : nil
         case .slice(let slice):
             // Parameters from a file have not been checked yet.
             guard let axis = parameters.axis else { return parameters }

@@ -323,6 +323,21 @@ static void compare_pools(const struct int8_kernels *kernels, const struct int8_
     free(input), free(multiplier), free(bias), free(y), free(expected);
 }
 
+static void compare_interpolation(const struct int8_kernels *kernels, const struct int8_kernels *scalar, ptrdiff_t channels,
+                                  int taps) {
+    enum { from = 5, to = 7 };
+    int32_t *positions = memory(to * taps * 4);
+    float *weights = floats(to * taps, 0.5f, 0.5f);
+    for (int i = 0; i < to * taps; i++) positions[i] = (int32_t)number(from);
+    const struct interpolation job = {from, channels, to, channels + 1, channels, taps, taps, positions, positions, weights, weights};
+    uint8_t *input = octets(from * from * channels, 0);
+    const ptrdiff_t bytes = to * to * (channels + 1);
+    uint8_t *y = memory(bytes), *expected = memory(bytes);
+    kernels->interpolate(&job, input, y, 0, to), scalar->interpolate(&job, input, expected, 0, to);
+    expect(memcmp(y, expected, (size_t)bytes) == 0, kernels->name, "interpolation", channels, taps);
+    free(positions), free(weights), free(input), free(y), free(expected);
+}
+
 static void compare(const struct int8_kernels *kernels, const struct int8_kernels *scalar) {
     for (ptrdiff_t channels = 1; channels <= 70; channels += 1 + channels / 5)
         for (ptrdiff_t kernel = 1; kernel <= 7; kernel += 2)
@@ -346,6 +361,7 @@ static void compare(const struct int8_kernels *kernels, const struct int8_kernel
             }
     for (ptrdiff_t count = 1; count <= 100; count += 1 + count / 7) {
         compare_elementwise(kernels, scalar, count);
+        compare_interpolation(kernels, scalar, count, 2 + (int)number(3));
         compare_pools(kernels, scalar, count, 4 + (ptrdiff_t)number(5), 2 + (ptrdiff_t)number(2), 1 + (ptrdiff_t)number(2));
     }
 }

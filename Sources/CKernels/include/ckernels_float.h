@@ -59,6 +59,16 @@ struct float_pool {
     ptrdiff_t pad_bottom, pad_right;
 };
 
+/// How the pixels of an image become those of another size: each output row is a sum of `row_taps` input rows, each column of
+/// `column_taps` input columns. Taps that are not needed have the weight 0. Pitches in elements.
+struct interpolation {
+    ptrdiff_t input_width, input_pitch, output_width, output_pitch, channels;
+    int row_taps, column_taps;
+    /// Positions, and weights, [output][taps].
+    const int32_t *rows, *columns;
+    const float *row_weights, *column_weights;
+};
+
 enum float_binary {
     float_add,
     float_subtract,
@@ -98,6 +108,8 @@ struct float_kernels {
                    ptrdiff_t count);
     /// c[m, n] = sum over k of a[m, k] * b[k, n]; all dense row-major.
     void (*matmul)(const float *a, const float *b, float *c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
+    /// y = sum over rows and columns of (row weight * column weight) * x, in that order; output rows [begin, end).
+    void (*interpolate)(const struct interpolation *, const float *input, float *output, ptrdiff_t begin, ptrdiff_t end);
     /// Softmax of each of `rows` rows of `count` numbers, dense.
     void (*softmax)(const float *x, float *y, ptrdiff_t rows, ptrdiff_t count);
     /// y[i, c] = (pixel[i, c] - mean[c]) * scale[c], `channels` in 1...4.

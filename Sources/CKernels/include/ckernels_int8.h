@@ -103,6 +103,9 @@ struct int8_kernels {
     /// The same in float32: y = clamp(rint(mean / output_scale) + output_zero).
     void (*average_pool_floats)(const struct float_pool *, const struct int8_float_pool *, const uint8_t *input,
                                 uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
+    /// y = clamp(rint(sum of (row weight * column weight) * x)), where the weights of a row, and of a column, sum to 1; output rows
+    /// [begin, end).
+    void (*interpolate)(const struct interpolation *, const uint8_t *input, uint8_t *output, ptrdiff_t begin, ptrdiff_t end);
     /// y[i, c] = clamp(rint(fma(x, multiplier[c], bias[c]))) over `rows` rows.
     void (*requantize)(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count);
