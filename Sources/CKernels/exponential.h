@@ -22,4 +22,30 @@ INLINE vector exponential(vector x) {
     return p * (vector)(((integers)shifted - (integers)magic + 127) << 23);
 }
 
+/// erf(x) to about 2e-7: its series to x^21 up to 1, beyond that 7.1.26 of Abramowitz and Stegun ("Handbook of mathematical
+/// functions", 1964).
+INLINE vector error_function(vector x) {
+    const vector size = least(greatest(x, -x), splat(6)), square = size * size;
+    vector series = splat(1.48071928e-08f);
+    series = fused(series, square, splat(-1.63658447e-07f));
+    series = fused(series, square, splat(1.64621144e-06f));
+    series = fused(series, square, splat(-1.49256504e-05f));
+    series = fused(series, square, splat(0.00012055333f));
+    series = fused(series, square, splat(-0.000854832702f));
+    series = fused(series, square, splat(0.00522397763f));
+    series = fused(series, square, splat(-0.0268661706f));
+    series = fused(series, square, splat(0.112837917f));
+    series = fused(series, square, splat(-0.376126389f));
+    series = fused(series, square, splat(1.12837917f));
+    const vector t = splat(1) / fused(splat(0.3275911f), size, splat(1));
+    vector tail = splat(1.061405429f);
+    tail = fused(tail, t, splat(-1.453152027f));
+    tail = fused(tail, t, splat(1.421413741f));
+    tail = fused(tail, t, splat(-0.284496736f));
+    tail = fused(tail, t, splat(0.254829592f));
+    const vector far = splat(1) - tail * t * exponential(-square);
+    const integers is_near = size < splat(1), sign = (integers){0} + INT32_MIN;
+    return (vector)((is_near & (integers)(series * size)) | (~is_near & (integers)far) | ((integers)x & sign));
+}
+
 INLINE vector logistic(vector x) { return splat(1) / (splat(1) + exponential(-x)); }

@@ -55,6 +55,8 @@ INLINE vector activated(vector x, enum float_activation activation, float low, f
         case float_negate: return -x;
         case float_sqrt: return __builtin_elementwise_sqrt(x);
         case float_reciprocal: return splat(1) / x;
+        case float_erf: return error_function(x);
+        case float_gelu: return splat(0.5f) * x * (splat(1) + error_function(x * splat(0.70710678f)));
     }
     return x;
 }
@@ -69,7 +71,7 @@ INLINE void unary_row(enum float_activation f, float low, float high, const floa
 #define EACH_ACTIVATION(CASE)                                                                                        \
     CASE(float_clamp) CASE(float_leaky_relu) CASE(float_sigmoid) CASE(float_silu) CASE(float_hard_sigmoid)           \
     CASE(float_hard_swish) CASE(float_tanh) CASE(float_exp) CASE(float_abs) CASE(float_negate) CASE(float_sqrt)      \
-    CASE(float_reciprocal)
+    CASE(float_reciprocal) CASE(float_erf) CASE(float_gelu)
 
 static void unary(const struct float_epilogue *e, const float *x, ptrdiff_t x_pitch, float *y, ptrdiff_t y_pitch,
                   ptrdiff_t rows, ptrdiff_t count) {

@@ -5,6 +5,7 @@ import Tensors
 /// Rewrites a graph into one with fewer and larger nodes that computes the same up to rounding.
 ///
 /// - Batch normalization becomes part of the convolution before it, or a depthwise 1x1 convolution.
+/// - x^2 and x^0.5 become a product and a root.
 /// - x * sigmoid(x) and x * hardSigmoid(x) become SiLU and HardSwish.
 /// - An addition of two equal shapes becomes the residual of a convolution that nothing else reads.
 /// - Channel shuffles become selections (`ChannelViews`), transposed convolutions others (`TransposedLayers`).
@@ -57,6 +58,7 @@ package enum Fusion {
             case .batchNormalization(let epsilon): normalized(node, epsilon)
             case .binary(.multiply, .none): gated(node)
             case .binary(.add, .none): residual(node)
+            case .binary(.power, .none): multiplied(node)
             case .unary(let function): activated(node, function)
             case .convolution(let convolution): padded(node, convolution)
             case .averagePool(let pool): padded(node, pool)
@@ -149,6 +151,21 @@ package enum Fusion {
                 return Node(node.name, .unary(result), inputs: [x], outputs: node.outputs)
             }
             return nil
+        }
+
+        /// x^2, x^0.5
+        private mutating func multiplied(_ node: Node) -> Node? {
+            guard let x = node.inputs[0], graph[x].type == .float32, let y = node.outputs[0],
+                graph[y].type == .float32, graph[x].shape == graph[y].shape, let exponent = floats(node.inputs[1]),
+                exponent.count == 1
+            else { return nil }
+            switch exponent.array(of: Float.self)[0] {
+            case 2:
+                uses[x, default: 0] += 1
+                return Node(node.name, .binary(.multiply), inputs: [x, x], outputs: node.outputs)
+            case 0.5: return Node(node.name, .unary(.sqrt), inputs: [x], outputs: node.outputs)
+            default: return nil
+            }
         }
 
         private mutating func residual(_ node: Node) -> Node? {

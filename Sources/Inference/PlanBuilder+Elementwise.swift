@@ -129,6 +129,8 @@ extension float_epilogue {
         case .negate: self.init(activation: float_negate, low: 0, high: 0)
         case .sqrt: self.init(activation: float_sqrt, low: 0, high: 0)
         case .reciprocal: self.init(activation: float_reciprocal, low: 0, high: 0)
+        case .erf: self.init(activation: float_erf, low: 0, high: 0)
+        case .gelu(approximatesWithTanh: false): self.init(activation: float_gelu, low: 0, high: 0)
         default: return nil
         }
     }

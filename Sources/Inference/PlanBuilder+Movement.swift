@@ -176,6 +176,36 @@ extension PlanBuilder {
         return true
     }
 
+    /// The same numbers along axes that the input has not, or with one index.
+    mutating func lowerExpand(_ node: Node) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .rowMajor,
+            (1...8).contains(graph[y].shape.rank)
+        else { return false }
+        let (from, to) = (graph[x].shape, graph[y].shape)
+        let (source, target) = (read(x, .rowMajor), target(y))
+        let strides = zip(from.dimensions, from.strides(in: source)).map { $0 == 1 ? 0 : $1 }
+        copy(
+            node.name, graph[y].type, to, from: source,
+            sourceStrides: [Int](repeating: 0, count: to.rank - from.rank) + strides, to: target,
+            targetStrides: to.strides(in: target))
+        return true
+    }
+
+    /// The input over and over: each axis is the repeats and what is repeated.
+    mutating func lowerTile(_ node: Node, _ repeats: [Int]) -> Bool {
+        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .rowMajor,
+            (1...4).contains(graph[y].shape.rank)
+        else { return false }
+        let from = graph[x].shape
+        let (source, target) = (read(x, .rowMajor), target(y))
+        let (own, given) = (graph[y].shape.strides(in: target), from.strides(in: source))
+        copy(
+            node.name, graph[y].type, Shape((0..<from.rank).flatMap { [repeats[$0], from[$0]] }), from: source,
+            sourceStrides: given.flatMap { [0, $0] }, to: target,
+            targetStrides: (0..<from.rank).flatMap { [own[$0] * from[$0], own[$0]] })
+        return true
+    }
+
     /// Channels to blocks of pixels: from block row i, column j and channel k of each pixel, in an order of these.
     mutating func lowerDepthToSpace(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder) -> Bool {
         guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast

@@ -83,6 +83,8 @@ struct PlanBuilder {
             case .selectChannels(let channels): lowerSelectChannels(node, channels)
             case .reshape: lowerReshape(node)
             case .transpose(let permutation): lowerTranspose(node, permutation)
+            case .expand: lowerExpand(node)
+            case .tile(let repeats): lowerTile(node, repeats)
             case .pad(let pad): lowerPad(node, pad)
             case .depthToSpace(let block, let order): lowerDepthToSpace(node, block, order)
             case .spaceToDepth(let block, let order): lowerSpaceToDepth(node, block, order)

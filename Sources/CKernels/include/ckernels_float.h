@@ -20,6 +20,9 @@ enum float_activation {
     float_negate,
     float_sqrt,
     float_reciprocal,
+    float_erf,
+    /// x (1 + erf(x / sqrt 2)) / 2
+    float_gelu,
 };
 
 struct float_epilogue {
