@@ -126,7 +126,7 @@ private struct View {
         if start == 0 && step == 1 && count == extent(axis) { return self }
         // Of an axis in several pieces, a part that is whole in the inner ones.
         let inner = axes[axis].dropFirst().reduce(1) { $0 * $1.extent }
-        guard step > 0, count > 0, let outer = axes[axis].first, start + (count - 1) * step < extent(axis),
+        guard start >= 0, step > 0, count > 0, let outer = axes[axis].first, start + (count - 1) * step < extent(axis),
             inner == 1 || (step == 1 && start % inner == 0 && count % inner == 0)
         else { return nil }
         var result = self

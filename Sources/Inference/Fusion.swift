@@ -223,8 +223,8 @@ package enum Fusion {
 
         /// A mean over padding that another node has put there.
         private mutating func padded(_ node: Node, _ pool: Pool) -> Node? {
-            guard pool.pads.allSatisfy({ $0 == 0 }), !pool.roundsUp, !node.meansFloats,
-                let (x, added) = swallowedPadding(node)
+            guard pool.pads.allSatisfy({ $0 == 0 }), !pool.roundsUp, !node.meansFloats, let id = node.inputs[0],
+                graph[id].quantization == nil, let (x, added) = swallowedPadding(node)
             else { return nil }
             var wider = pool
             wider.pads = added

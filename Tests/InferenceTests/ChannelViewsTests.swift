@@ -98,6 +98,20 @@ struct ChannelViewsTests {
         }
     }
 
+    /// An index outside of its axis is an error of whoever computes it, and no place in memory.
+    @Test(arguments: [-3, 2, Int64.min, Int64.max])
+    func indicesOutsideOfTheAxisAreNoSelection(_ index: Int64) throws {
+        var builder = GraphBuilder()
+        let x = try builder.addInput("x", .float32, [1, 8, 3, 3])
+        var y = try #require(builder.add("move", .reshape([4, 2, 9]), [x], outputs: ["a"])[0])
+        y = try #require(builder.add("move", .transpose(permutation: [1, 0, 2]), [y], outputs: ["b"])[0])
+        y = try #require(builder.add("move", .reshape([2, 1, 4, 3, 3]), [y], outputs: ["c"])[0])
+        let place = builder.addConstant("i", Tensor([], [index]))
+        y = try #require(builder.add("move", .gather(axis: 0), [y, place], outputs: ["d"])[0])
+        let graph = try builder.finish(outputs: [y])
+        #expect(Self.count(ChannelViews.selected(graph), Self.isSelection) == 0)
+    }
+
     @Test func nothingIsNoImage() throws {
         var builder = GraphBuilder()
         let x = try builder.addInput("x", .float32, [0, 3, 4])
