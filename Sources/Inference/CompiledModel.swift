@@ -113,9 +113,7 @@ package final class CompiledModel: Sendable {
     ) throws -> (Graph, [ValueID: ImagePreprocessing], Plan) {
         let known = packed?.findings
         let real = model.graph.withFloatConstants()
-        let folded =
-            known?.isPlain == true
-            ? real : Fusion.fused(QuantizationFolding.folded(Fusion.fused(real)))
+        let folded = known?.isPlain == true ? real : Self.simplified(real)
         func plan(unfolding nodes: [Int]) throws -> (Graph, [ValueID: ImagePreprocessing], Plan, unfoldable: [Int]) {
             // A cache may say anything.
             let nodes = Set(nodes).filter { folded.nodes.indices.contains($0) && folded.isUnfoldable(folded.nodes[$0]) }
@@ -131,6 +129,14 @@ package final class CompiledModel: Sendable {
             if !unfoldable.isEmpty { (graph, images, result, _) = try plan(unfolding: unfoldable) }
         }
         return (graph, images, result)
+    }
+
+    /// The same network in fewer nodes, on stored integers where conversions stand around them.
+    private static func simplified(_ graph: Graph) -> Graph {
+        let fused = Fusion.fused(graph)
+        // Only folding brings stored padding before the layer that takes it in.
+        let isQuantized = fused.values.contains { $0.quantization != nil }
+        return isQuantized ? Fusion.fused(QuantizationFolding.folded(fused)) : fused
     }
 
     /// The inputs that take frames.

@@ -206,33 +206,22 @@ extension PlanBuilder {
         return true
     }
 
-    /// Channels to blocks of pixels: from block row i, column j and channel k of each pixel, in an order of these.
-    mutating func lowerDepthToSpace(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder) -> Bool {
+    /// Channels to blocks of pixels, or the other way round: block row i, column j and channel k of each pixel of the deep side, in an
+    /// order of these, are pixels of the wide side.
+    mutating func lowerBlocks(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder, toDepth: Bool) -> Bool {
         guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast
         else { return false }
-        let (from, to) = (graph[x].shape, graph[y].shape)
         let (source, target) = (read(x, .channelsLast), target(y))
-        let (p, q, channels) = (source.pitch, target.pitch, to[1])
+        let (deep, wide) = toDepth ? (graph[y].shape, graph[x].shape) : (graph[x].shape, graph[y].shape)
+        let (p, q) = toDepth ? (target.pitch, source.pitch) : (source.pitch, target.pitch)
+        let channels = wide[1]
         let inner = order == .dcr ? [block * channels, channels, 1] : [block, 1, block * block]
+        let deepStrides = [deep.spatialCount * p, deep[3] * p, inner[0], p, inner[1], inner[2]]
+        let wideStrides = [wide.spatialCount * q, block * wide[3] * q, wide[3] * q, block * q, q, 1]
         copy(
-            node.name, graph[y].type, [from[0], from[2], block, from[3], block, channels], from: source,
-            sourceStrides: [from.spatialCount * p, from[3] * p, inner[0], p, inner[1], inner[2]], to: target,
-            targetStrides: [to.spatialCount * q, block * to[3] * q, to[3] * q, block * q, q, 1])
-        return true
-    }
-
-    /// Blocks of pixels to channels, the other way round.
-    mutating func lowerSpaceToDepth(_ node: Node, _ block: Int, _ order: DepthToSpaceOrder) -> Bool {
-        guard movesStored(node), let x = input(node, 0), let y = node.outputs[0], layouts[y.index] == .channelsLast
-        else { return false }
-        let (from, to) = (graph[x].shape, graph[y].shape)
-        let (source, target) = (read(x, .channelsLast), target(y))
-        let (p, q, channels) = (source.pitch, target.pitch, from[1])
-        let inner = order == .dcr ? [block * channels, channels, 1] : [block, 1, block * block]
-        copy(
-            node.name, graph[y].type, [to[0], to[2], block, to[3], block, channels], from: source,
-            sourceStrides: [from.spatialCount * p, block * from[3] * p, from[3] * p, block * p, p, 1], to: target,
-            targetStrides: [to.spatialCount * q, to[3] * q, inner[0], q, inner[1], inner[2]])
+            node.name, graph[y].type, [deep[0], deep[2], block, deep[3], block, channels], from: source,
+            sourceStrides: toDepth ? wideStrides : deepStrides, to: target,
+            targetStrides: toDepth ? deepStrides : wideStrides)
         return true
     }
 
@@ -256,16 +245,16 @@ extension PlanBuilder {
 
     /// One element of what a node pads with, as its output stores it; nil if that is not constant.
     private func filler(_ node: Node, _ output: ValueID) -> Tensor? {
-        let value = graph[output]
+        let (value, zero) = (graph[output], Tensor(.float32, [1]))
         guard let id = input(node, 1) else {
-            let zero = Tensor(.float32, [1], Tensor([1], [0 as Float]).buffer)
             return value.quantization.map { ReferenceEvaluator.quantize(zero, $0, to: value.type) }
-                ?? (Tensor(value.type, [1]))
+                ?? Tensor(value.type, [1])
         }
         guard let tensor = constant(id), tensor.count == 1 else { return nil }
         guard let quantization = value.quantization else { return tensor.type == value.type ? tensor : nil }
-        let real = graph[id].quantization.map { ReferenceEvaluator.dequantize(tensor, $0) } ?? tensor
-        return real.type == .float32 ? ReferenceEvaluator.quantize(real, quantization, to: value.type) : nil
+        return graph[id].realNumbers(tensor).map {
+            ReferenceEvaluator.quantize(Tensor([1], $0), quantization, to: value.type)
+        }
     }
 
     /// Nearest neighbours of whole pixels.

@@ -342,11 +342,8 @@ extension PlanBuilder {
             dilations: pool.dilations, pads: pool.pads)
         job.channels = inputShape[1]
         job.kind = kind
-        if type == .int16 {
-            job.window.input_pitch *= 2
-            emitWordPool(node.name, job, source, target, images: inputShape[0])
-            return true
-        }
+        let size = type.sizeBytes
+        job.window.input_pitch *= size
         if averages && node.meansFloats, let from = uniform(x), let to = uniform(y) {
             let order = FloatPoolOrder(pool, input: Array(graph[x].shape.dimensions.dropFirst(2)))
             emitFloatPool(node.name, job, order, from: from, to: to, source, target, images: inputShape[0])
@@ -365,9 +362,12 @@ extension PlanBuilder {
             return {
                 withUnsafePointer(to: job) { job in
                     for image in 0..<images {
-                        let (from, to) = (x + image * window.inputImage, y + image * window.outputImage)
+                        let (from, to) = (x + image * window.inputImage, y + image * window.outputImage * size)
                         if averages {
                             table.average_pool(job, multiplier, bias, from, to, 0, window.output_height)
+                        } else if type == .int16 {
+                            let to = UnsafeMutableRawPointer(to).assumingMemoryBound(to: Int16.self)
+                            table.max_pool_words(job, from, to, 0, window.output_height)
                         } else {
                             table.max_pool(job, from, to, 0, window.output_height)
                         }
@@ -376,26 +376,6 @@ extension PlanBuilder {
             }
         }
         return true
-    }
-
-    /// A maximum of int16.
-    private mutating func emitWordPool(
-        _ name: String, _ job: float_pool, _ source: Place, _ target: Place, images: Int
-    ) {
-        let shared = Shared(job)
-        emit(name, [source, target]) { memory in
-            let (x, y) = (memory.bytes(source), memory.words(target))
-            let run = memory.int8Kernels.table.pointee.max_pool_words
-            let window = shared.value.window
-            return {
-                withUnsafePointer(to: shared.value) { job in
-                    for image in 0..<images {
-                        run?(
-                            job, x + image * window.inputImage, y + image * window.outputImage, 0, window.output_height)
-                    }
-                }
-            }
-        }
     }
 
     /// A mean of floats.

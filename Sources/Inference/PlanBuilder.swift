@@ -86,8 +86,8 @@ struct PlanBuilder {
             case .expand: lowerExpand(node)
             case .tile(let repeats): lowerTile(node, repeats)
             case .pad(let pad): lowerPad(node, pad)
-            case .depthToSpace(let block, let order): lowerDepthToSpace(node, block, order)
-            case .spaceToDepth(let block, let order): lowerSpaceToDepth(node, block, order)
+            case .depthToSpace(let block, let order): lowerBlocks(node, block, order, toDepth: false)
+            case .spaceToDepth(let block, let order): lowerBlocks(node, block, order, toDepth: true)
             case .resize(let resize): lowerResize(node, resize)
             case .reinterpret: lowerReinterpret(node)
             default: false
