@@ -22,10 +22,13 @@ INLINE __m256i ordered(__m256i packed) {
     return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si q0, __v8si q1, const int vectors,
-                            const uint8_t *low, const uint8_t *high) {
-    const __m256i first = _mm256_packs_epi32((__m256i)p0, (__m256i)p1), second = _mm256_packs_epi32((__m256i)q0, (__m256i)q1);
-    __m256i b = ordered(_mm256_packus_epi16(first, second));
+INLINE __v8si pack_words(__v8si a, __v8si b) { return (__v8si)_mm256_packs_epi32((__m256i)a, (__m256i)b); }
+INLINE __v8si pack_octets(__v8si a, __v8si b) { return (__v8si)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
+
+/// Words that `pack_words` made, as bytes: those of `first` at p, of `second` at q.
+INLINE void store_words_saturated(uint8_t *p, uint8_t *q, __v8si first, __v8si second, const int vectors, const uint8_t *low,
+                                  const uint8_t *high) {
+    __m256i b = ordered((__m256i)pack_octets(first, second));
     b = _mm256_min_epu8(b, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)high)));
     b = _mm256_max_epu8(b, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)low)));
     if (vectors > 1) {
@@ -35,6 +38,11 @@ INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si
         _mm_storel_epi64((__m128i *)p, _mm256_castsi256_si128(b));
         _mm_storel_epi64((__m128i *)q, _mm256_extracti128_si256(b, 1));
     }
+}
+
+INLINE void store_saturated(uint8_t *p, uint8_t *q, __v8si p0, __v8si p1, __v8si q0, __v8si q1, const int vectors,
+                            const uint8_t *low, const uint8_t *high) {
+    store_words_saturated(p, q, pack_words(p0, p1), pack_words(q0, q1), vectors, low, high);
 }
 
 /// Up to 8 bytes, `count` of them, for each of four pixels.
@@ -60,9 +68,6 @@ INLINE void store_saturated_four(uint8_t *const *targets, const __v8si *v, const
 }
 
 typedef uint8_t octets_of_block __attribute__((vector_size(32)));
-
-INLINE __v8si pack_words(__v8si a, __v8si b) { return (__v8si)_mm256_packs_epi32((__m256i)a, (__m256i)b); }
-INLINE __v8si pack_octets(__v8si a, __v8si b) { return (__v8si)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
 
 INLINE octets_of_block joined(const uint8_t *const *p, const int parts) {
     if (parts == 1) return (octets_of_block)_mm256_loadu_si256((const __m256i *)p[0]);

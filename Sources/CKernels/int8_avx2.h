@@ -28,6 +28,7 @@ INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const ui
     }
 }
 #else
+#define HAS_STAGES
 /// Adds eight steps. The products of two groups are added in int16, which `int8_lane_limit_holds` makes safe, and widened
 /// once: five instructions for 64 products instead of six.
 INLINE void dot(__v8si (*sums)[2], const int pixels, const int vectors, const uint8_t *const *rows, ptrdiff_t step,
