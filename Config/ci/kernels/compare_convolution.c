@@ -28,8 +28,8 @@ static int8_t *weights(ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps, in
     return p;
 }
 
-/// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish, 4 floats, 5
-/// rounded before the zero point, 6 linear with ties noted.
+/// The numbers of an epilogue, its activation by `kind`: 0 linear, 1 linear with bounds, 2 SiLU, 3 hard swish or bounds of
+/// the sum, 4 floats, 5 rounded before the zero point, 6 linear with ties noted.
 struct numbers {
     float *multiplier, *bias, *inverse, *zero, *residual_scale, *residual_zero, *tie;
     uint8_t *low, *high;
@@ -52,7 +52,8 @@ static struct int8_epilogue epilogue(const struct numbers *n, int kind) {
                               kind == 6 ? n->tie : NULL, NULL};
     if (kind < 2 || kind == 6) e.zero = NULL;
     if (kind == 2 || kind == 3) {
-        e.activation = (struct float_epilogue){kind == 2 ? float_silu : float_hard_swish, 0, 0};
+        e.activation = kind == 2 ? (struct float_epilogue){float_silu, 0, 0}
+                       : number(2) ? (struct float_epilogue){float_hard_swish, 0, 0} : (struct float_epilogue){float_clamp, -1, 6};
         e.inverse_scale = n->inverse;
     }
     if (kind == 4) {
