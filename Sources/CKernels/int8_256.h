@@ -88,9 +88,10 @@ INLINE __m256i in_turn(__m256i a, __m256i b, const int half) {
 
 typedef int16_t words_of_block __attribute__((vector_size(32)));
 
-INLINE words_of_block joined_words(__v8si a, __v8si b) {
-    return (words_of_block)_mm256_permute4x64_epi64((__m256i)pack_words(a, b), 0xD8);
-}
+/// What `pack_words` made, in order.
+INLINE words_of_block ordered_words(__v8si packed) { return (words_of_block)_mm256_permute4x64_epi64((__m256i)packed, 0xD8); }
+
+INLINE words_of_block joined_words(__v8si a, __v8si b) { return ordered_words(pack_words(a, b)); }
 
 INLINE __v8si interleaved_words(words_of_block a, words_of_block b, const int half) {
     return (__v8si)(half == 0 ? _mm256_unpacklo_epi16((__m256i)a, (__m256i)b) : _mm256_unpackhi_epi16((__m256i)a, (__m256i)b));

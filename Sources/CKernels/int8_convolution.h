@@ -193,18 +193,21 @@ INLINE void overlapping_tiles(const struct pass *pass, const enum finish finish,
 enum { stage_places = 2, stage_vectors = 2, stage_bytes = stage_vectors * WIDTH * 8 };
 
 /// Sums of the windows of a tile; `steps` is how many eight bytes they have, in one segment, or zero for any.
-INLINE void stage_of_sums(integers (*sums)[2], const struct pass *pass, const int steps, const struct place *places) {
+INLINE void stage_of_sums(integers (*sums)[2], const struct pass *pass, const int takes_words, const int steps,
+                          const struct place *places) {
     const uint8_t *rows[stage_places];
     const int8_t *packed = tile_begun(sums, rows, pass, stage_places, stage_vectors, places);
     if (steps) {
 #pragma clang loop unroll(full)
         for (int step = 0; step < steps; step++)
-            dot(sums, stage_places, stage_vectors, rows, pass->offsets[0] + step * 8, packed + step * stage_bytes);
+            step_added(sums, takes_words, stage_places, two_vectors, rows, pass->offsets[0] + step * 8,
+                       packed + step * stage_bytes);
     } else {
         for (ptrdiff_t segment = 0; segment < pass->segments; segment++) {
             ptrdiff_t step = pass->offsets[segment];
             const ptrdiff_t end = step + pass->length;
-            for (; step < end; step += 8, packed += stage_bytes) dot(sums, stage_places, stage_vectors, rows, step, packed);
+            for (; step < end; step += 8, packed += stage_bytes)
+                step_added(sums, takes_words, stage_places, two_vectors, rows, step, packed);
         }
     }
     for (int p = 0; p < stage_places; p++)
@@ -225,41 +228,50 @@ INLINE void stage_of_words(integers *packed_words, const integers (*sums)[2], co
     }
 }
 
-INLINE void stage_of_bytes(const integers *packed_words, const struct pass *pass, const struct ending *ending,
-                           const struct place *places) {
-    uint8_t *target = pass->output + pass->first;
-    store_words_saturated(target + places[0].index * pass->output_pitch, target + places[1].index * pass->output_pitch,
-                          packed_words[0], packed_words[1], stage_vectors, ending->bounds.low, ending->bounds.high);
+INLINE void stage_of_stores(const integers *packed_words, const struct pass *pass, const enum finish finish,
+                            const struct ending *ending, const struct place *places) {
+    uint8_t *targets[stage_places];
+    for (int p = 0; p < stage_places; p++)
+        targets[p] = pass->output + places[p].index * pass->output_pitch + pass->first * element_bytes(&pass->epilogue);
+    if (finish == finish_words) {
+        for (int p = 0; p < stage_places; p++) {
+            const words w = within(ordered_words(packed_words[p]), &ending->word_bounds);
+            memcpy(targets[p], &w, sizeof w);
+        }
+    } else {
+        store_words_saturated(targets[0], targets[1], packed_words[0], packed_words[1], stage_vectors, ending->bounds.low,
+                              ending->bounds.high);
+    }
 }
 
-/// Tiles whose ends overlap: beside the sums of one, those of the tile before become words, and the words before them bytes.
+/// Tiles whose ends overlap: beside the sums of one, those of the tile before become words, and the words before them are stored.
 /// A tile that is finished on its own makes the processor wait, which looks only some tens of instructions ahead: 59 and 94
 /// billions of products a second for 16 and 64 channels on a Zen 3, in stages 65 and 98. `count` is even and at least four;
 /// all filters exist.
-INLINE void staged_tiles(const struct pass *pass, const enum finish finish, const int steps, const struct place *places,
-                         ptrdiff_t count) {
+INLINE void staged_tiles(const struct pass *pass, const enum finish finish, const int takes_words, const int steps,
+                         const struct place *places, ptrdiff_t count) {
     struct ending ending;
     ending_loaded(&ending, &pass->epilogue, finish, stage_vectors, pass->first);
     integers sums[stage_places][2], packed_words[stage_places];
     const integers(*ready)[2] = (const integers(*)[2])sums;
     const struct place *last = places + count - 2 * stage_places;
-    stage_of_sums(sums, pass, steps, places);
+    stage_of_sums(sums, pass, takes_words, steps, places);
     stage_of_words(packed_words, ready, pass, finish, &ending, places);
-    stage_of_sums(sums, pass, steps, places + stage_places);
+    stage_of_sums(sums, pass, takes_words, steps, places + stage_places);
     for (; places < last; places += stage_places) {
-        stage_of_bytes(packed_words, pass, &ending, places);
+        stage_of_stores(packed_words, pass, finish, &ending, places);
         stage_of_words(packed_words, ready, pass, finish, &ending, places + stage_places);
-        stage_of_sums(sums, pass, steps, places + 2 * stage_places);
+        stage_of_sums(sums, pass, takes_words, steps, places + 2 * stage_places);
     }
-    stage_of_bytes(packed_words, pass, &ending, places);
+    stage_of_stores(packed_words, pass, finish, &ending, places);
     stage_of_words(packed_words, ready, pass, finish, &ending, places + stage_places);
-    stage_of_bytes(packed_words, pass, &ending, places + stage_places);
+    stage_of_stores(packed_words, pass, finish, &ending, places + stage_places);
 }
 
 /// Whether a form of epilogue leaves registers for the stages before and after it.
 INLINE int is_staged(const enum finish finish) {
     return finish == finish_linear || finish == finish_linear_residual || finish == finish_rounded ||
-           finish == finish_bounds_residual;
+           finish == finish_bounds_residual || finish == finish_words;
 }
 
 /// Bytes of a window in stages. Weights of longer ones leave the first-level cache before they come round, so that the four
@@ -267,13 +279,14 @@ INLINE int is_staged(const enum finish finish) {
 enum { most_staged = 160 };
 
 /// Short windows have loops of their own.
-INLINE void staged(const struct pass *pass, const enum finish finish, const struct place *places, ptrdiff_t count) {
+INLINE void staged(const struct pass *pass, const enum finish finish, const int takes_words, const struct place *places,
+                   ptrdiff_t count) {
     switch (pass->segments == 1 ? pass->length : 0) {
-    case 16: return staged_tiles(pass, finish, 2, places, count);
-    case 24: return staged_tiles(pass, finish, 3, places, count);
-    case 32: return staged_tiles(pass, finish, 4, places, count);
-    case 64: return staged_tiles(pass, finish, 8, places, count);
-    default: return staged_tiles(pass, finish, 0, places, count);
+    case 16: return staged_tiles(pass, finish, takes_words, 2, places, count);
+    case 24: return staged_tiles(pass, finish, takes_words, 3, places, count);
+    case 32: return staged_tiles(pass, finish, takes_words, 4, places, count);
+    case 64: return staged_tiles(pass, finish, takes_words, 8, places, count);
+    default: return staged_tiles(pass, finish, takes_words, 0, places, count);
     }
 }
 #endif
@@ -290,10 +303,10 @@ INLINE void tiles(const struct pass *shared, const enum finish finish, const int
     }
 #endif
 #ifdef HAS_STAGES
-    if (form == two_vectors && !takes_words && is_staged(finish) && pass->count == 2 * WIDTH && count >= 4 &&
+    if (form == two_vectors && is_staged(finish) && pass->count == 2 * WIDTH && count >= 4 &&
         pass->segments * pass->length <= most_staged) {
         const ptrdiff_t whole = count & ~1;
-        staged(pass, finish, places, whole);
+        staged(pass, finish, takes_words, places, whole);
         count -= whole, places += whole;
     }
 #endif

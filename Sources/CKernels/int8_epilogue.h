@@ -136,6 +136,10 @@ INLINE struct word_bounds word_bounds_of(const struct int8_epilogue *e, const en
     return b;
 }
 
+INLINE words within(words w, const struct word_bounds *bounds) {
+    return __builtin_elementwise_max(__builtin_elementwise_min(w, bounds->high), bounds->low);
+}
+
 /// What an epilogue takes beside the sums of one or two vectors of filters.
 struct ending {
     struct factors factors[2];
@@ -222,7 +226,7 @@ INLINE void store_words(const struct word_bounds *bounds, int16_t *p, const vect
     if (vectors == 1) return store_words_masked(p, nearest(v[0]), bounds->low, bounds->high, count);
 #endif
     const integers first = nearest(v[0]), second = vectors > 1 ? nearest(v[1]) : first;
-    const words w = __builtin_elementwise_max(__builtin_elementwise_min(joined_words(first, second), bounds->high), bounds->low);
+    const words w = within(joined_words(first, second), bounds);
     if (count == vectors * WIDTH)
         memcpy(p, &w, (size_t)vectors * WIDTH * 2);
     else

@@ -11,7 +11,8 @@
 // - WINOGRAD_TILES; `word_pair` and `pairs_added`: sums of pairs of products of int16;
 // - if it has integer depthwise kernels, DEPTHWISE_FORM, `interleaved`, `column_added`, `pack_octets`; with vectors of eight or
 //   more, `store_octets_part`: one of several equal parts of a block;
-// - if tiles are to be finished in stages, HAS_STAGES and `store_words_saturated`: as `store_saturated`, what `pack_words` made;
+// - if tiles are to be finished in stages, HAS_STAGES and, of what `pack_words` made, `store_words_saturated`, as `store_saturated`,
+//   and `ordered_words`: in order;
 // - if it has 32 vectors, HAS_MANY_REGISTERS;
 // - if it has narrower vectors too, NARROW_WORDS and `depthwise_narrow_words`, for few channels;
 // - if `dot` and `column_added` take inputs less a number, INPUT_OFFSET; if `dot` relies on the lane limit, KERNELS_UNLIMITED.
