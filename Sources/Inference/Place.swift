@@ -65,24 +65,23 @@ struct ArenaLayout: Sendable {
     init(_ roots: [Root]) {
         offsets = [Int](repeating: 0, count: roots.count)
         byteCount = 0
-        var placed: [(index: Int, range: Range<Int>)] = []
+        var placed: [(firstStep: Int, lastStep: Int, range: Range<Int>)] = []
         let blocks = roots.indices.compactMap { index -> (index: Int, byteCount: Int)? in
-            guard case .arena(let byteCount) = roots[index].kind, roots[index].lastStep >= 0 else { return nil }
+            guard case .arena(let byteCount) = roots[index].kind, byteCount > 0, roots[index].lastStep >= 0 else {
+                return nil
+            }
             let unit = Buffer.alignmentBytes
             return (index, (byteCount + unit - 1) / unit * unit)
         }
         for block in blocks.sorted(by: { ($0.byteCount, $1.index) > ($1.byteCount, $0.index) }) {
-            let root = roots[block.index]
+            let (firstStep, lastStep) = (roots[block.index].firstStep, roots[block.index].lastStep)
             var offset = 0
-            let neighbours = placed.filter {
-                roots[$0.index].firstStep <= root.lastStep && root.firstStep <= roots[$0.index].lastStep
-            }
-            for neighbour in neighbours {
-                if offset + block.byteCount <= neighbour.range.lowerBound { break }
-                offset = max(offset, neighbour.range.upperBound)
+            for other in placed where other.firstStep <= lastStep && firstStep <= other.lastStep {
+                if offset + block.byteCount <= other.range.lowerBound { break }
+                offset = max(offset, other.range.upperBound)
             }
             offsets[block.index] = offset
-            let entry = (index: block.index, range: offset..<(offset + block.byteCount))
+            let entry = (firstStep: firstStep, lastStep: lastStep, range: offset..<(offset + block.byteCount))
             placed.insert(entry, at: placed.firstIndex { $0.range.lowerBound > offset } ?? placed.count)
             byteCount = max(byteCount, offset + block.byteCount)
         }

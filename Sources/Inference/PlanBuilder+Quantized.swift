@@ -3,6 +3,11 @@ import CKernels
 import ModelGraph
 import Tensors
 
+extension Array where Element: Equatable {
+    /// Whether there are elements, all of them the same.
+    fileprivate var areEqual: Bool { first.map { first in allSatisfy { $0 == first } } ?? false }
+}
+
 /// Operators on 8-bit numbers. Each function returns false when it has no kernel for the node.
 extension PlanBuilder {
     /// What the kernels ask of a depthwise window: sums that float32 holds exactly.
@@ -13,7 +18,7 @@ extension PlanBuilder {
     /// A value of this type with one scale for all.
     private func uniform(_ id: ValueID?, _ type: ElementType = .uint8) -> (scale: Float, zero: Float)? {
         guard let id, graph[id].type == type, let parameters = graph[id].quantization,
-            Set(parameters.scales).count == 1, Set(parameters.zeroPoints).count == 1
+            parameters.scales.areEqual, parameters.zeroPoints.areEqual
         else { return nil }
         return (parameters.scales[0], Float(parameters.zeroPoints[0]))
     }
@@ -54,7 +59,7 @@ extension PlanBuilder {
         guard isDepthwise ? taps <= maximumTaps : convolution.groups == 1,
             steps.scales.count == 1 || (steps.scales.count == filters && steps.axis == 0),
             // Channels that are added up have one scale; weights may have been multiplied by scales before they were rounded.
-            isDepthwise || Set(source.scales).count == 1
+            isDepthwise || source.scales.areEqual
         else { return false }
         let hasWords = takesWords || makesWords
         if hasWords && !suitsWords(node, convolution, weight, isDepthwise: isDepthwise) { return false }

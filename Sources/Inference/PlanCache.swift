@@ -61,7 +61,7 @@ package struct PlanCache: Sendable {
 
     // MARK: Model files
 
-    /// A model file; what is known to be undamaged is not compared with its digest again.
+    /// A model file; one that this program has read, and that is undamaged since, is not checked again.
     ///
     /// - Throws: `ModelFile.Fault`.
     package func read(_ path: String) throws -> ModelFile.Contents {
@@ -83,17 +83,20 @@ package struct PlanCache: Sendable {
 
     private func stampPath(_ name: String) -> String? { path(name, "intact") }
 
-    /// The digest and the stamp, and a checksum.
+    /// The digest, the stamp and that of the program, which may check more than another build does, and a checksum.
     private func note(_ digest: String, _ stamp: FileStamp) -> [UInt8] {
-        var bytes = Array("brokerside 1 \(digest)".utf8)
+        var bytes = Array("brokerside 2 \(digest)".utf8)
         stamp.numbers.withUnsafeBytes { bytes += $0 }
+        Self.program?.numbers.withUnsafeBytes { bytes += $0 }
         let sum = bytes.withUnsafeBytes { Checksum.of($0) }
         withUnsafeBytes(of: sum) { bytes += $0 }
         return bytes
     }
 
     private func isIntact(_ digest: String, _ stamp: FileStamp) -> Bool {
-        guard let path = stampPath(digest), let file = try? MappedFile(path), file.isOwn else { return false }
+        guard Self.program != nil, let path = stampPath(digest), let file = try? MappedFile(path), file.isOwn else {
+            return false
+        }
         return file.bytes.elementsEqual(note(digest, stamp))
     }
 

@@ -139,16 +139,17 @@ struct QuantizedEpilogue {
                 : (real * inverse[filter] + output.zeros[filter]).rounded(.toNearestOrEven)
             return Int16(min(max(steps, range.lowerBound), range.upperBound))
         }
-        for filter in scales.indices {
-            multiplier?[filter] *= inverse[filter]
-            self.bias[filter] = bias[filter] * inverse[filter] + output.zeros[filter]
-            high?[filter] = stored(activation.high, filter)
-            low?[filter] = stored(activation.low, filter)
-            guard let residual else { continue }
-            let scale = residual.scales[filter] * inverse[filter]
-            residualScale?[filter] = scale
-            self.bias[filter] -= residual.zeros[filter] * scale
+        multiplier = scales.indices.map { scales[$0] * inverse[$0] }
+        // Of activations without a bound there is nothing to convert.
+        if activation.high.isFinite { high = scales.indices.map { stored(activation.high, $0) } }
+        if activation.low.isFinite { low = scales.indices.map { stored(activation.low, $0) } }
+        guard let residual else {
+            self.bias = scales.indices.map { bias[$0] * inverse[$0] + output.zeros[$0] }
+            return
         }
+        let added = scales.indices.map { residual.scales[$0] * inverse[$0] }
+        self.bias = scales.indices.map { bias[$0] * inverse[$0] + output.zeros[$0] - residual.zeros[$0] * added[$0] }
+        residualScale = added
     }
 }
 
@@ -214,11 +215,11 @@ struct EpiloguePlaces: Sendable {
 }
 
 extension PlanBuilder {
-    /// Constants followed by as many zeros as kernels may read.
-    mutating func addPadded<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>(_ values: [Element]) -> Place {
-        let padded = values + [Element](repeating: 0, count: Int(INT8_SLACK))
-        return addConstant(byteCount: padded.count * MemoryLayout<Element>.stride) { target in
-            padded.withUnsafeBytes {
+    /// Constants followed by as many zeros as kernels may read; memory comes zeroed.
+    mutating func addPadded<Element: BitwiseCopyable>(_ values: [Element]) -> Place {
+        let stride = MemoryLayout<Element>.stride
+        return addConstant(byteCount: (values.count + Int(INT8_SLACK)) * stride) { target in
+            values.withUnsafeBytes {
                 target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
             }
         }

@@ -82,8 +82,8 @@ package enum ModelFile {
 
     /// The model and its digest.
     ///
-    /// - Parameter isKnown: whether the file of this stamp is known to have the contents that this digest stands for, so that
-    ///   they need not be compared.
+    /// - Parameter isKnown: whether this program has read the file of this stamp before, so that neither its contents need be
+    ///   compared with the digest nor the network be checked.
     package static func contents(
         _ path: String, isKnown: (_ digest: String, FileStamp) -> Bool = { _, _ in false }
     ) throws -> Contents {
@@ -97,7 +97,7 @@ package enum ModelFile {
 
     /// The model in memory that `owner` keeps.
     ///
-    /// - Parameter isKnown: whether the bytes are known to be those that the digest in them stands for.
+    /// - Parameter isKnown: whether this program has read the bytes that the digest in them stands for before, and these are they.
     package static func decode(
         _ bytes: UnsafeRawBufferPointer, owner: AnyObject, isKnown: (_ digest: String) -> Bool = { _ in false }
     ) throws -> (model: Model, digest: String) {
@@ -111,7 +111,8 @@ package enum ModelFile {
         let (size, manifestBytes) = (bytes.number(16, UInt64.self), bytes.number(24, UInt64.self))
         guard UInt64(bytes.count) == size else { throw Fault.truncated(expectedBytes: size, actualBytes: bytes.count) }
         let digest = text(of: bytes[32..<64])
-        guard isKnown(digest) || Self.digest(of: bytes).elementsEqual(bytes[32..<64]) else { throw Fault.altered }
+        let isKnown = isKnown(digest)
+        guard isKnown || Self.digest(of: bytes).elementsEqual(bytes[32..<64]) else { throw Fault.altered }
         let textBytes = bytes.number(12, UInt32.self)
         guard version > 0, version == 2 ? textBytes <= maximumManifestBytes : textBytes == 0 else {
             throw Fault.malformed("version")
@@ -127,7 +128,7 @@ package enum ModelFile {
             throw Fault.malformed("the manifest cannot be expanded")
         }
         let manifest = try ModelManifest(json: json)
-        let model = try manifest.model(data: data, owner: owner)
+        let model = try manifest.model(data: data, owner: owner, isKnown: isKnown)
         return (model, digest)
     }
 

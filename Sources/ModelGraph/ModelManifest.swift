@@ -146,11 +146,12 @@ struct ModelManifest: Encodable {
 
     // MARK: To a model
 
-    func model(data: UnsafeRawBufferPointer, owner: AnyObject) throws -> Model {
+    func model(data: UnsafeRawBufferPointer, owner: AnyObject, isKnown: Bool) throws -> Model {
         let graph = try graph(data: data, owner: owner)
         let model = Model(
             name: name, graph: graph, preprocessing: preprocessing, interpretation: interpretation, labels: labels,
             quantization: quantization)
+        if isKnown { return model }
         do { try model.validate() } catch let error as GraphError { throw ModelFile.Fault.malformed("\(error)") }
         return model
     }
@@ -277,21 +278,19 @@ extension ModelManifest.Channels {
             count > 0,
             count <= data.count, at >= 0, at <= data.count, count * (scaleBytes + zeroBytes) <= data.count - at
         else { throw ModelFile.Fault.malformed("quantization parameters reach outside the file") }
-        let scales = (0..<count).map { index in
-            switch scaleBytes {
-            case 4: Float(bitPattern: data.number(at + index * 4, UInt32.self))
-            case 2: Float(bitPattern: UInt32(data.number(at + index * 2, UInt16.self)) << 16)
-            default: 1 as Float
-            }
-        }
         let start = at + count * scaleBytes
-        let zeros = (0..<count).map { index in
-            switch zeroBytes {
-            case 1: Int32(data[start + index])
-            case 4: data.number(start + index * 4, Int32.self)
-            default: 0 as Int32
+        let scales: [Float] =
+            switch scaleBytes {
+            case 4: (0..<count).map { Float(bitPattern: data.number(at + $0 * 4, UInt32.self)) }
+            case 2: (0..<count).map { Float(bitPattern: UInt32(data.number(at + $0 * 2, UInt16.self)) << 16) }
+            default: [Float](repeating: 1, count: count)
             }
-        }
+        let zeros: [Int32] =
+            switch zeroBytes {
+            case 1: data[start..<start + count].map(Int32.init)
+            case 4: (0..<count).map { data.number(start + $0 * 4, Int32.self) }
+            default: [Int32](repeating: 0, count: count)
+            }
         return QuantizationParameters(scales: scales, zeroPoints: zeros, axis: axis)
     }
 }
