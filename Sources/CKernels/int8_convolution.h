@@ -87,7 +87,9 @@ INLINE void places_finished(const struct pass *pass, const enum finish finish, c
                 const ptrdiff_t left = pass->count - v * WIDTH;
                 values[i][v] = finished(epilogue, finish, __builtin_convertvector(sums[q][v], vector),
                                         &ending->factors[v], residual, c + v * WIDTH, left < WIDTH ? left : WIDTH);
-                if (finish == finish_silu_residual) KEEP_IN_REGISTER(values[i][v]);
+#ifdef HAS_MANY_REGISTERS
+                if (finish == finish_silu || finish == finish_silu_residual) KEEP_IN_REGISTER(values[i][v]);
+#endif
             }
         }
         if (is_watched(epilogue, finish)) {
