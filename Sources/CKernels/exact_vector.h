@@ -15,7 +15,8 @@ typedef int32_t loose_integers __attribute__((vector_size(WIDTH * 4), aligned(1)
 
 INLINE vector load(const float *p) { return *(const loose *)p; }
 INLINE void store(float *p, vector v) { *(loose *)p = v; }
-INLINE vector splat(float x) { return (vector){0} + x; }
+/// Taking 0 away changes no number, which the compiler knows; adding it would make 0 of -0, and take an addition.
+INLINE vector splat(float x) { return x - (vector){0}; }
 #ifndef HAS_LEAST
 INLINE vector choose(integers mask, vector a, vector b) {
     return (vector)((mask & (integers)a) | (~mask & (integers)b));

@@ -14,7 +14,8 @@ typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(4)));
 
 INLINE vector load(const float *p) { return *(const loose *)p; }
 INLINE void store(float *p, vector v) { *(loose *)p = v; }
-INLINE vector splat(float x) { return (vector){0} + x; }
+/// Taking 0 away changes no number, which the compiler knows; adding it would make 0 of -0, and take an addition.
+INLINE vector splat(float x) { return x - (vector){0}; }
 INLINE vector least(vector a, vector b) { return __builtin_elementwise_min(a, b); }
 INLINE vector greatest(vector a, vector b) { return __builtin_elementwise_max(a, b); }
 
