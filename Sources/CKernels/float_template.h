@@ -477,36 +477,21 @@ static void matmul(const float *a, const float *b, float *c, ptrdiff_t m, ptrdif
         }
 }
 
-/// One pixel, of `rows` by `columns` taps.
-INLINE void interpolated(const struct interpolation *job, const float *input, float *target, const int rows, const int columns,
-                         ptrdiff_t y, ptrdiff_t x) {
-    const int32_t *row = job->rows + y * rows, *column = job->columns + x * columns;
-    const float *row_weight = job->row_weights + y * rows, *column_weight = job->column_weights + x * columns;
-    for (ptrdiff_t c = 0; c < job->channels; c += WIDTH) {
-        const ptrdiff_t left = job->channels - c;
-        vector sum = {0};
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < columns; j++) {
-                const float *p = input + (row[i] * job->input_width + column[j]) * job->input_pitch;
-                sum = sum + splat(row_weight[i] * column_weight[j]) * operand(p, c, 1, left);
-            }
-        if (left >= WIDTH)
-            store(target + c, sum);
-        else
-            store_part(target + c, sum, left);
-    }
+typedef float element;
+
+/// As ONNX Runtime adds them: without fusing.
+INLINE vector tap_added(vector sum, vector weight, const float *p, ptrdiff_t count) {
+    return sum + weight * operand(p, 0, 1, count);
 }
 
-static void interpolate(const struct interpolation *job, const float *input, float *output, ptrdiff_t begin, ptrdiff_t end) {
-    for (ptrdiff_t y = begin; y < end; y++)
-        for (ptrdiff_t x = 0; x < job->output_width; x++) {
-            float *target = output + (y * job->output_width + x) * job->output_pitch;
-            if (job->row_taps == 2 && job->column_taps == 2)
-                interpolated(job, input, target, 2, 2, y, x);
-            else
-                interpolated(job, input, target, job->row_taps, job->column_taps, y, x);
-        }
+INLINE void sum_stored(float *p, vector sum, ptrdiff_t count) {
+    if (count == WIDTH)
+        store(p, sum);
+    else
+        store_part(p, sum, count);
 }
+
+#include "interpolation.h"
 
 static void softmax(const float *x, float *y, ptrdiff_t rows, ptrdiff_t count) {
     for (ptrdiff_t r = 0; r < rows; r++, x += count, y += count) {

@@ -237,7 +237,7 @@ INLINE void stage_of_stores(const integers *packed_words, const struct pass *pas
         targets[p] = pass->output + places[p].index * pass->output_pitch + pass->first * element_bytes(&pass->epilogue);
     if (finish == finish_words) {
         for (int p = 0; p < stage_places; p++) {
-            const words w = within(ordered_words(packed_words[p]), &ending->word_bounds);
+            const words w = within(ordered_words(packed_words[p]), ending->word_bounds.low, ending->word_bounds.high);
             memcpy(targets[p], &w, sizeof w);
         }
     } else {

@@ -53,8 +53,9 @@ INLINE void depthwise_stored(const struct run *r, const enum finish finish, cons
     }
 }
 
-/// Outputs of a row that are computed together, so that no sum waits for the one before it.
-enum { together = 8 };
+/// Outputs of a row that are computed together, so that no sum waits for the one before it; the widest windows whose columns
+/// they share.
+enum { together = 8, widest_shared = 5 };
 
 /// Windows next to one another: their first output, and whether some of their columns may lie outside of the image; the width of
 /// windows and the steps between them, 0 if only the layer knows.
@@ -79,7 +80,7 @@ INLINE void row_added(vector *sums, const struct run *r, const struct group g, c
     const struct float_window *w = &r->task->window;
     if (g.width > 0) {
         // A column is converted once for all windows that it is part of.
-        vector weights[7];
+        vector weights[widest_shared];
         for (int kx = 0; kx < g.width; kx++) weights[kx] = load(weight + kx * padded);
         const ptrdiff_t ix = g.x * g.stride - w->pad_left;
 #pragma clang loop unroll(full)
@@ -161,8 +162,8 @@ INLINE void depthwise_any(const struct run *r, const enum finish finish) {
 }
 
 #define RUNS(finish)                                                                                          \
-    static __attribute__((noinline)) void any_##finish(const struct run *r) { \
-        depthwise_any(r, finish); \
+    static __attribute__((noinline)) void any_##finish(const struct run *r) {                                 \
+        depthwise_any(r, finish);                                                                             \
     }
 RUNS(finish_linear)
 RUNS(finish_linear_residual)

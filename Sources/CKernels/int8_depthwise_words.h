@@ -127,9 +127,9 @@ INLINE void words_windows(const struct words_row *r, const enum finish finish, c
                 continue;
             }
             const words packed = (words)pack_words(steps[y][o][0], steps[y][o][1]);
-            const words w = __builtin_elementwise_max(__builtin_elementwise_min(packed, r->beside->high), r->beside->low);
+            const words w = within(packed, r->beside->low, r->beside->high);
             uint8_t *target = r->output + y * r->output_row + (x + o) * r->output_pitch;
-            if (finish == finish_words || finish == finish_words_silu) {
+            if (is_of_words(finish)) {
                 if (r->count >= words_channels)
                     memcpy(target, &w, sizeof w);
                 else

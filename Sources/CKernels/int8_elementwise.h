@@ -93,34 +93,15 @@ static void average_pool(const struct float_pool *pool, const float *multiplier,
         }
 }
 
-/// One pixel, of `rows` by `columns` taps.
-INLINE void interpolated(const struct interpolation *job, const uint8_t *input, uint8_t *target, const int rows,
-                         const int columns, ptrdiff_t y, ptrdiff_t x) {
-    const int32_t *row = job->rows + y * rows, *column = job->columns + x * columns;
-    const float *row_weight = job->row_weights + y * rows, *column_weight = job->column_weights + x * columns;
-    for (ptrdiff_t c = 0; c < job->channels; c += WIDTH) {
-        const ptrdiff_t left = job->channels - c, count = left < WIDTH ? left : WIDTH;
-        vector sum = {0};
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < columns; j++) {
-                const uint8_t *p = input + (row[i] * job->input_width + column[j]) * job->input_pitch + c;
-                sum = fused(splat(row_weight[i] * column_weight[j]), load_bytes_part(p, count), sum);
-            }
-        store_bytes(target + c, sum, count);
-    }
+typedef uint8_t element;
+
+INLINE vector tap_added(vector sum, vector weight, const uint8_t *p, ptrdiff_t count) {
+    return fused(weight, load_bytes_part(p, count), sum);
 }
 
-static void interpolate(const struct interpolation *job, const uint8_t *input, uint8_t *output, ptrdiff_t begin,
-                        ptrdiff_t end) {
-    for (ptrdiff_t y = begin; y < end; y++)
-        for (ptrdiff_t x = 0; x < job->output_width; x++) {
-            uint8_t *target = output + (y * job->output_width + x) * job->output_pitch;
-            if (job->row_taps == 2 && job->column_taps == 2)
-                interpolated(job, input, target, 2, 2, y, x);
-            else
-                interpolated(job, input, target, job->row_taps, job->column_taps, y, x);
-        }
-}
+INLINE void sum_stored(uint8_t *p, vector sum, ptrdiff_t count) { store_bytes(p, sum, count); }
+
+#include "interpolation.h"
 
 static void requantize(const float *multiplier, const float *bias, const uint8_t *x, ptrdiff_t x_pitch, uint8_t *y,
                        ptrdiff_t y_pitch, ptrdiff_t rows, ptrdiff_t count) {

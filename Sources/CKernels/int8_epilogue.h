@@ -41,9 +41,12 @@ INLINE enum finish finish_of(const struct int8_epilogue *e, const uint8_t *resid
     return finish_any;
 }
 
+/// Whether words are all that a form makes.
+INLINE int is_of_words(const enum finish finish) { return finish == finish_words || finish == finish_words_silu; }
+
 /// Of `finish_any` the epilogue decides.
 INLINE int makes_words(const struct int8_epilogue *e, const enum finish finish) {
-    return finish == finish_words || finish == finish_words_silu || (finish == finish_any && e->high_words);
+    return is_of_words(finish) || (finish == finish_any && e->high_words);
 }
 
 INLINE int makes_floats(const struct int8_epilogue *e, const enum finish finish) {
@@ -52,7 +55,7 @@ INLINE int makes_floats(const struct int8_epilogue *e, const enum finish finish)
 
 /// Whether bytes are all that a form makes.
 INLINE int makes_bytes(const enum finish finish) {
-    return finish != finish_any && finish != finish_float && finish != finish_words && finish != finish_words_silu;
+    return finish != finish_any && finish != finish_float && !is_of_words(finish);
 }
 
 INLINE int has_silu(const enum finish finish) {
@@ -136,8 +139,8 @@ INLINE struct word_bounds word_bounds_of(const struct int8_epilogue *e, const en
     return b;
 }
 
-INLINE words within(words w, const struct word_bounds *bounds) {
-    return __builtin_elementwise_max(__builtin_elementwise_min(w, bounds->high), bounds->low);
+INLINE words within(words w, words low, words high) {
+    return __builtin_elementwise_max(__builtin_elementwise_min(w, high), low);
 }
 
 /// What an epilogue takes beside the sums of one or two vectors of filters.
@@ -226,7 +229,7 @@ INLINE void store_words(const struct word_bounds *bounds, int16_t *p, const vect
     if (vectors == 1) return store_words_masked(p, nearest(v[0]), bounds->low, bounds->high, count);
 #endif
     const integers first = nearest(v[0]), second = vectors > 1 ? nearest(v[1]) : first;
-    const words w = within(joined_words(first, second), bounds);
+    const words w = within(joined_words(first, second), bounds->low, bounds->high);
     if (count == vectors * WIDTH)
         memcpy(p, &w, (size_t)vectors * WIDTH * 2);
     else

@@ -3,11 +3,6 @@ import CKernels
 import ModelGraph
 import Tensors
 
-extension Array where Element: Equatable {
-    /// Whether there are elements, all of them the same.
-    fileprivate var areEqual: Bool { first.map { first in allSatisfy { $0 == first } } ?? false }
-}
-
 /// Operators on 8-bit numbers. Each function returns false when it has no kernel for the node.
 extension PlanBuilder {
     /// What the kernels ask of a depthwise window: sums that float32 holds exactly.

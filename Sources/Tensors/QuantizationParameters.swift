@@ -40,9 +40,7 @@ package struct QuantizationParameters: Hashable, Sendable, Codable {
 
     /// One scale for all where the indices of the axis have the same.
     package var compact: QuantizationParameters {
-        guard axis != nil, scales.allSatisfy({ $0 == scales[0] }), zeroPoints.allSatisfy({ $0 == zeroPoints[0] }) else {
-            return self
-        }
+        guard axis != nil, scales.areEqual, zeroPoints.areEqual else { return self }
         return QuantizationParameters(scale: scales[0], zeroPoint: zeroPoints[0])
     }
 
@@ -54,4 +52,9 @@ package struct QuantizationParameters: Hashable, Sendable, Codable {
             scales: [Float](repeating: scales[0], count: count),
             zeroPoints: [Int32](repeating: zeroPoints[0], count: count), axis: axis)
     }
+}
+
+extension Array where Element: Equatable {
+    /// Whether there are elements, all of them the same.
+    package var areEqual: Bool { first.map { first in allSatisfy { $0 == first } } ?? false }
 }
