@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ckernels_float.h"
+#include "inline.h"
 
 typedef float vector __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t integers __attribute__((vector_size(WIDTH * 4)));

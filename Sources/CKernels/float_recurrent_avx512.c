@@ -7,7 +7,6 @@
 #define WIDTH 16
 #define KERNELS_NAME "avx512"
 #define KERNELS_SYMBOL float_recurrent_kernels_avx512
-#define INLINE static inline __attribute__((always_inline))
 #include "float_recurrent_template.h"
 #pragma clang attribute pop
 #endif

@@ -6,6 +6,5 @@
 #define WIDTH 4
 #define KERNELS_NAME "neon"
 #define KERNELS_SYMBOL float_recurrent_kernels_neon
-#define INLINE static inline __attribute__((always_inline))
 #include "float_recurrent_template.h"
 #endif

@@ -5,5 +5,4 @@
 #define WIDTH 4
 #define KERNELS_NAME "scalar"
 #define KERNELS_SYMBOL float_recurrent_kernels_portable
-#define INLINE static inline __attribute__((always_inline))
 #include "float_recurrent_template.h"

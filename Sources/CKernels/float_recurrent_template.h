@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recurrent float32 layers, written once over vectors of WIDTH numbers. Included by one file per instruction set, which
-// defines WIDTH, KERNELS_NAME, KERNELS_SYMBOL and INLINE.
+// defines WIDTH, KERNELS_NAME and KERNELS_SYMBOL.
 #include "ckernels_dense.h"
 #include "exact_vector.h"
 

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "ckernels_float.h"
+#include "inline.h"
 
 typedef float vector __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t integers __attribute__((vector_size(WIDTH * 4)));
 typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(4)));
 
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE vector load(const float *p) { return *(const loose *)p; }
 INLINE void store(float *p, vector v) { *(loose *)p = v; }

@@ -4,8 +4,9 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "inline.h"
+
 #define WIDTH 8
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE __m256 least(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
 INLINE __m256 greatest(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }

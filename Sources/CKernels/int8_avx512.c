@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ckernels_int8.h"
+#include "inline.h"
 
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma"))), apply_to = function)
@@ -11,7 +12,6 @@
 #define TILE_PIXELS 8
 #define KERNELS_NAME "avx512"
 #define KERNELS_SYMBOL int8_kernels_avx512
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE __m512 least(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 INLINE __m512 greatest(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }

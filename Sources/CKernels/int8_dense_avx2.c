@@ -5,13 +5,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "inline.h"
+
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define WIDTH 8
 #define ROW_BLOCK 4
 #define BLOCK_VECTORS 2
 #define KERNELS_NAME "avx2"
 #define KERNELS_SYMBOL int8_dense_kernels_avx2
-#define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums_of_eight __attribute__((vector_size(32)));
 

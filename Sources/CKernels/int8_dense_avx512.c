@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "inline.h"
+
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma"))), apply_to = function)
 #define WIDTH 16
@@ -12,7 +14,6 @@
 #define BLOCK_VECTORS 4
 #define KERNELS_NAME "avx512"
 #define KERNELS_SYMBOL int8_dense_kernels_avx512
-#define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums_of_sixteen __attribute__((vector_size(64)));
 

@@ -8,10 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "inline.h"
+
 #define WIDTH 4
 #define ROW_BLOCK 4
 #define BLOCK_VECTORS 4
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE uint8x16_t four_steps(const uint8_t *p) {
     uint32_t v;

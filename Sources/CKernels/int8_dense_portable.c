@@ -3,12 +3,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "inline.h"
+
 #define WIDTH 4
 #define ROW_BLOCK 2
 #define BLOCK_VECTORS 4
 #define KERNELS_NAME "scalar"
 #define KERNELS_SYMBOL int8_dense_kernels_portable
-#define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums_of_four __attribute__((vector_size(16)));
 

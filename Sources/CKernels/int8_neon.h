@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "ckernels_int8.h"
+#include "inline.h"
 
 #define WIDTH 4
 #define TILE_PIXELS 8
 #define WINOGRAD_TILES 6
-#define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t four_integers __attribute__((vector_size(16)));
 typedef uint8_t octets_of_block __attribute__((vector_size(16)));

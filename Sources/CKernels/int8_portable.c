@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "ckernels_int8.h"
+#include "inline.h"
 
 #define WIDTH 4
 #define TILE_PIXELS 2
 #define KERNELS_NAME "scalar"
 #define KERNELS_SYMBOL int8_kernels_portable
-#define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t four_integers __attribute__((vector_size(16)));
 typedef float four_floats __attribute__((vector_size(16)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The int8 kernels, written once over vectors of WIDTH numbers. Included by one file per instruction set, which defines
-// WIDTH, TILE_PIXELS, KERNELS_NAME, KERNELS_SYMBOL, INLINE, and what the instruction sets do differently:
+// WIDTH, TILE_PIXELS, KERNELS_NAME, KERNELS_SYMBOL, and what the instruction sets do differently:
 // - `least`, `greatest`, `nearest`: see int8_vectors.h;
 // - `dot`: adds the products of eight steps to sums of 1 or 2 vectors of filters; if it has HAS_HALVES, `dot_with_half`: to
 //   one and the first half of another;

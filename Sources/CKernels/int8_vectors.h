@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vectors of WIDTH numbers, and the functions of numbers that layers end with. Every operation is one that IEEE 754 rounds
-// exactly, so all instruction sets compute the same bits. The including file defines WIDTH, INLINE, and for its instruction
+// exactly, so all instruction sets compute the same bits. The including file defines WIDTH, and for its instruction
 // set `least`, `greatest` (the second operand if one is NaN) and `nearest` (to integers, ties to even; beyond 2^22 to one
 // beyond 255 with the same sign); if it has loads and stores of parts of vectors, HAS_PARTS for those of floats, `load_part`
 // and `store_part`, and HAS_MASKS, `load_bytes_masked`, `store_words_masked` and `store_saturated_part`.

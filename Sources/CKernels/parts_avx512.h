@@ -4,10 +4,12 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#include "inline.h"
+
 #define HAS_PARTS
-static inline __attribute__((always_inline)) __m512 load_part(const float *p, ptrdiff_t count) {
+INLINE __m512 load_part(const float *p, ptrdiff_t count) {
     return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
 }
-static inline __attribute__((always_inline)) void store_part(float *p, __m512 v, ptrdiff_t count) {
+INLINE void store_part(float *p, __m512 v, ptrdiff_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);
 }

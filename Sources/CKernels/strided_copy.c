@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ckernels_float.h"
+#include "inline.h"
 
 /// Side of the squares in which a transposition walks, so that both sides stay in the cache.
 enum { block = 16 };
@@ -32,7 +33,7 @@ static void transpose_four(char *target, const char *source, ptrdiff_t target_ro
 }
 
 /// A block of words, or what is left of one at an edge.
-static inline __attribute__((always_inline)) void transpose_block(
+INLINE void transpose_block(
     char *target, const char *source, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t target_row, ptrdiff_t source_column) {
     for (ptrdiff_t y = 0; y < rows; y += 4)
         for (ptrdiff_t x = 0; x < columns; x += 4) {
