@@ -11,7 +11,6 @@ typedef float vector __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t integers __attribute__((vector_size(WIDTH * 4)));
 typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(4)));
 
-
 INLINE vector load(const float *p) { return *(const loose *)p; }
 INLINE void store(float *p, vector v) { *(loose *)p = v; }
 /// Taking 0 away changes no number, which the compiler knows; adding it would make 0 of -0, and take an addition.
@@ -493,7 +492,31 @@ INLINE void sum_stored(float *p, vector sum, ptrdiff_t count) {
 
 #include "interpolation.h"
 
+/// Rows shorter than a vector, WIDTH of them side by side.
+static void softmax_of_short_rows(const float *x, float *y, ptrdiff_t rows, ptrdiff_t count) {
+    float part[WIDTH * WIDTH] = {0};
+    for (ptrdiff_t r = 0; r < rows; r += WIDTH, x += WIDTH * count, y += WIDTH * count) {
+        const ptrdiff_t n = rows - r < WIDTH ? rows - r : WIDTH;
+        for (ptrdiff_t row = 0; row < n; row++)
+            for (ptrdiff_t i = 0; i < count; i++) part[i * WIDTH + row] = x[row * count + i];
+        vector highest = splat(-INFINITY), sum = {0};
+        for (ptrdiff_t i = 0; i < count; i++) highest = greatest(highest, load(part + i * WIDTH));
+        for (ptrdiff_t i = 0; i < count; i++) {
+            const vector e = exponential(load(part + i * WIDTH) - highest);
+            store(part + i * WIDTH, e);
+            sum += e;
+        }
+        for (ptrdiff_t i = 0; i < count; i++) store(part + i * WIDTH, load(part + i * WIDTH) / sum);
+        for (ptrdiff_t row = 0; row < n; row++)
+            for (ptrdiff_t i = 0; i < count; i++) y[row * count + i] = part[i * WIDTH + row];
+    }
+}
+
 static void softmax(const float *x, float *y, ptrdiff_t rows, ptrdiff_t count) {
+    if (count < WIDTH) {
+        softmax_of_short_rows(x, y, rows, count);
+        return;
+    }
     for (ptrdiff_t r = 0; r < rows; r++, x += count, y += count) {
         float highest = -INFINITY, sum = 0;
         for (ptrdiff_t i = 0; i < count; i++) highest = x[i] > highest ? x[i] : highest;

@@ -72,11 +72,24 @@ static void fill(char *target, const char *source, ptrdiff_t size, ptrdiff_t cou
         memcpy(target + filled * size, target, (size_t)((count - filled < filled ? count - filled : filled) * size));
 }
 
+/// Rows of `bytes` each; those of a few numbers, as boxes and points have, without a call.
+static void copy_rows(char *target, const char *source, ptrdiff_t bytes, ptrdiff_t rows, ptrdiff_t target_row, ptrdiff_t source_row) {
+#define CASE(N)                                                                                                     \
+    case N:                                                                                                         \
+        for (ptrdiff_t y = 0; y < rows; y++) memcpy(target + y * target_row, source + y * source_row, N);           \
+        break;
+    switch (bytes) {
+        CASE(4) CASE(8) CASE(12) CASE(16) CASE(32)
+        default:
+            for (ptrdiff_t y = 0; y < rows; y++) memcpy(target + y * target_row, source + y * source_row, (size_t)bytes);
+    }
+#undef CASE
+}
+
 static void copy_plane(char *target, const char *source, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t columns,
                        ptrdiff_t target_row, ptrdiff_t source_row, ptrdiff_t target_column, ptrdiff_t source_column) {
     if (target_column == size && source_column == size) {
-        for (ptrdiff_t y = 0; y < rows; y++)
-            memcpy(target + y * target_row, source + y * source_row, (size_t)(columns * size));
+        copy_rows(target, source, columns * size, rows, target_row, source_row);
         return;
     }
     if (target_column == size && source_column == 0 && columns > 0) {
