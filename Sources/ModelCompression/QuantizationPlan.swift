@@ -15,6 +15,8 @@ extension Operator {
 
     var isSplit: Bool { if case .split = self { true } else { false } }
 
+    var isReshape: Bool { if case .reshape = self { true } else { false } }
+
     var isResize: Bool { if case .resize = self { true } else { false } }
 }
 

@@ -21,14 +21,14 @@ struct SensitivityAnalysis {
     /// Below this ratio, in dB, a value is worth keeping wider. Where all values together add more than a tolerable noise, in
     /// units of the power of the network's results, those count too that are less sensitive but many.
     private static let (leastDecibels, leastDecibelsOfMany, tolerableNoise) = (30.0, 45.0, 0.02)
-    /// Values that are kept wide together, with their ratio at the head that suffers most, and what it would cost.
+    /// Where they do not, what takes more than this share of the time that there is has to be this sensitive.
+    private static let (largestShare, leastDecibelsOfLargest) = (0.5, 20.0)
+    /// Values that are kept wide together, with their ratio at the head that suffers most.
     struct Entry: Sendable {
         var values: [ValueID]
         var decibels: Double
         /// Whether 16 bits are what it takes, or float.
         var inWords = false
-        /// Time of the network with these values wide over its time without.
-        var slowdown: Double
 
         /// What rounding adds, in units of the signal's power.
         var noise: Double { pow(10, -decibels / 10) }
@@ -41,6 +41,17 @@ struct SensitivityAnalysis {
     /// Values that can be stored in 16 bits; others that are kept wide stay float.
     private let words: Set<ValueID>
     private let wordGroups: [Set<ValueID>]
+    /// A node with weights: its time, and the values that make it compute in float if they stay float, in words if they are words.
+    private struct Layer {
+        var time: LayerTime
+        var isInteger: Bool
+        var reads: [ValueID]
+        var meets: [ValueID]
+    }
+    private let timedLayers: [Layer]
+    /// Carriers that hand on what is stored, in order.
+    private let passing: [Node]
+    private let timeOfOthers: Double
 
     init(_ graph: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
         self.graph = graph
@@ -51,6 +62,21 @@ struct SensitivityAnalysis {
         heads = outputs.isEmpty ? graph.outputs : outputs
         wordGroups = plan.wordGroups()
         words = wordGroups.reduce(into: []) { $0.formUnion($1) }
+        passing = graph.nodes.enumerated().filter { plan.carriers.contains($0) && $1.operation.passesChannels }.map(
+            \.element)
+        timedLayers = graph.nodes.enumerated().filter { $0.element.operation.hasWeights }.map { index, node in
+            // A residual is added behind the sums; depthwise layers have one kernel that reads or writes words.
+            let meets = [node.inputs[0], node.isDepthwise ? node.outputs[0] : nil]
+            return Layer(
+                time: LayerTime(node, graph), isInteger: plan.layers.contains(index),
+                reads: node.inputs.compactMap { $0 }, meets: meets.compactMap { $0 })
+        }
+        timeOfOthers = graph.nodes.enumerated().reduce(0) { sum, other in
+            let node = other.element
+            guard !node.operation.hasWeights, !node.operation.isReshape, let y = node.outputs[0] else { return sum }
+            let time = plan.storesIntegers(other.offset) ? LayerTime.ofCarried : LayerTime.ofOther
+            return sum + time * Double(graph[y].shape.count)
+        }
     }
 
     /// All values that are rounded, the most sensitive first.
@@ -77,53 +103,78 @@ struct SensitivityAnalysis {
             progress(index + 1, units.count)
             return Entry(
                 values: values, decibels: ratios.values.map(\.decibels).min() ?? 150,
-                inWords: words.contains(values[0]), slowdown: slowdown(values))
+                inWords: words.contains(values[0]))
         }
         return entries.sorted { ($0.decibels, $0.values[0]) < ($1.decibels, $1.values[0]) }
     }
 
-    /// Values that are worth keeping wide and affordable together: those that take away the most noise, by dynamic programming
-    /// over time in thousandths of what there is, then others for which there is time left.
+    /// Values that are worth keeping wide and affordable together, such that much noise is taken away.
     ///
-    /// - Parameter maximumSlowdown: of the network, by what its layers take.
-    func choose(_ entries: [Entry], maximumSlowdown: Double) -> [Entry] {
-        let budget = 1000
+    /// Layers share what values cost: one that reads a value of 16 bits often writes one for the same time. So values are added by
+    /// what they take away for the time that they cost beside the others, and exchanged while that takes away more.
+    ///
+    /// - Parameters:
+    ///   - maximumSlowdown: of the network.
+    ///   - slowdown: time of the network with these values wide over its time without; by default what its layers take.
+    func choose(
+        _ entries: [Entry], maximumSlowdown: Double, slowdown: (([ValueID]) -> Double)? = nil
+    ) -> [Entry] {
         let isTolerable = entries.reduce(0) { $0 + $1.noise } <= Self.tolerableNoise
-        let worthy = entries.filter { $0.decibels < (isTolerable ? Self.leastDecibels : Self.leastDecibelsOfMany) }
-        let costs = worthy.map { entry in
-            // Whatever costs something costs a whole part; more than all of it is never affordable.
-            let share = (entry.slowdown - 1) / (maximumSlowdown - 1)
-            return share <= 1 ? Int((share * Double(budget)).rounded(.up)) : budget + 1
+        let slowdown = slowdown ?? self.slowdown
+        let worthy = entries.filter { entry in
+            guard isTolerable else { return entry.decibels < Self.leastDecibelsOfMany }
+            let isLarge = slowdown(entry.values) - 1 > Self.largestShare * (maximumSlowdown - 1)
+            return entry.decibels < (isLarge ? Self.leastDecibelsOfLargest : Self.leastDecibels)
         }
-        // The most noise that so many parts of the time take away, and whether each entry is among what takes it away.
-        var most = [Double](repeating: 0, count: budget + 1)
-        var takes = [[Bool]](repeating: [Bool](repeating: false, count: budget + 1), count: worthy.count)
-        for (index, entry) in worthy.enumerated() where costs[index] <= budget {
-            for parts in stride(from: budget, through: costs[index], by: -1) {
-                let with = most[parts - costs[index]] + entry.noise
-                if with > most[parts] { (most[parts], takes[index][parts]) = (with, true) }
+        func time(_ chosen: Set<Int>) -> Double {
+            slowdown(chosen.sorted().flatMap { worthy[$0].values })
+        }
+        func noise(_ chosen: Set<Int>) -> Double { chosen.sorted().reduce(0) { $0 + worthy[$1].noise } }
+        /// What an entry takes away for the time between without and with it.
+        func worth(_ index: Int, _ without: Double, _ with: Double) -> Double {
+            worthy[index].noise / max(with - without, 1e-6)
+        }
+        /// With whatever there is time left for, the most worth its time first.
+        func filled(_ chosen: Set<Int>) -> Set<Int> {
+            var chosen = chosen
+            while true {
+                let before = time(chosen)
+                let affordable = worthy.indices.filter { !chosen.contains($0) }
+                    .map { (index: $0, time: time(chosen.union([$0]))) }.filter { $0.time <= maximumSlowdown }
+                let worths = affordable.map { ($0.index, worth($0.index, before, $0.time)) }
+                guard let best = worths.max(by: { $0.1 < $1.1 }) else { return chosen }
+                chosen.insert(best.0)
             }
         }
-        var chosen: [Entry] = []
-        var parts = budget
-        for index in worthy.indices.reversed() where takes[index][parts] {
-            chosen.append(worthy[index])
-            parts -= costs[index]
+        /// With an entry, and without those that are worth least where there is no time for it.
+        func exchanged(_ chosen: Set<Int>, for index: Int) -> Set<Int> {
+            var others = chosen
+            while true {
+                let all = others.union([index])
+                let after = time(all)
+                if after <= maximumSlowdown { return filled(all) }
+                let worths = others.sorted().map { ($0, worth($0, time(all.subtracting([$0])), after)) }
+                guard let least = worths.min(by: { $0.1 < $1.1 }) else { return chosen }
+                others.remove(least.0)
+            }
         }
-        for entry in worthy where !chosen.contains(where: { $0.values == entry.values }) {
-            if slowdown((chosen + [entry]).flatMap(\.values)) <= maximumSlowdown { chosen.append(entry) }
+        var chosen = filled([])
+        var improves = true
+        while improves {
+            improves = false
+            for index in worthy.indices where !chosen.contains(index) {
+                let other = exchanged(chosen, for: index)
+                if noise(other) > noise(chosen) { (chosen, improves) = (other, true) }
+            }
         }
-        return chosen.sorted { ($0.decibels, $0.values[0]) < ($1.decibels, $1.values[0]) }
+        return chosen.map { worthy[$0] }.sorted { ($0.decibels, $0.values[0]) < ($1.decibels, $1.values[0]) }
     }
 
     /// The values, and whatever else holds the same stored numbers.
     func closure(_ values: [ValueID]) -> Set<ValueID> {
         var result = Set(values)
-        for (index, node) in graph.nodes.enumerated() where plan.carriers.contains(index) {
-            guard node.operation.passesChannels, node.inputs.contains(where: { $0.map(result.contains) ?? false })
-            else {
-                continue
-            }
+        guard !result.isEmpty else { return [] }
+        for node in passing where node.inputs.contains(where: { $0.map(result.contains) ?? false }) {
             result.formUnion(node.outputs.compactMap { $0 })
         }
         return result
@@ -145,56 +196,72 @@ struct SensitivityAnalysis {
         return alone + wordGroups.map { group in sources.filter(group.contains) }
     }
 
+    private enum Width { case bytes, words, float }
+
     private func slowdown(_ values: [ValueID]) -> Double {
-        let wide = closure(values.filter { !words.contains($0) })
-        let kept = closure(values.filter(words.contains)).subtracting(wide)
-        var (before, after) = (0.0, 0.0)
-        for (index, node) in graph.nodes.enumerated() where node.operation.hasWeights {
-            let layer = LayerTime(node, graph)
-            let isInteger = plan.layers.contains(index)
-            before += isInteger ? layer.inBytes : layer.inFloat
-            let reads = node.inputs.compactMap { $0 }
-            after +=
-                !isInteger || !wide.isDisjoint(with: reads)
-                ? layer.inFloat : kept.isDisjoint(with: reads) ? layer.inBytes : layer.inWords
+        var widths = [Width](repeating: .bytes, count: graph.values.count)
+        var (before, after) = (timeOfOthers, timeOfOthers)
+        for id in closure(values.filter(words.contains)) { widths[id.index] = .words }
+        for id in closure(values.filter { !words.contains($0) }) {
+            widths[id.index] = .float
+            after += LayerTime.ofFloat * Double(graph[id].shape.count)
         }
-        after += wide.reduce(0) { $0 + LayerTime.ofFloat * Double(graph[$1].shape.count) }
+        for layer in timedLayers {
+            before += layer.isInteger ? layer.time.inBytes : layer.time.inFloat
+            after +=
+                !layer.isInteger || layer.reads.contains { widths[$0.index] == .float }
+                ? layer.time.inFloat
+                : layer.meets.contains { widths[$0.index] == .words } ? layer.time.inWords : layer.time.inBytes
+        }
         return before > 0 ? after / before : 1
     }
 }
 
-/// How long a layer takes on a processor with AVX2, in units of a multiplication among many of a convolution of bytes, as the
-/// kernels were measured: three detectors for which it allowed 1.1 times the time took 1.07 to 1.09 times as long.
+/// How long a layer takes on a processor with AVX2, in units of a multiplication among many of a convolution of bytes, about 9 ps,
+/// as the kernels were measured (`brokerside model bench --profile`).
 private struct LayerTime {
     let inBytes: Double
-    /// With inputs of 16 bits.
+    /// With inputs of 16 bits, or depthwise outputs.
     let inWords: Double
     let inFloat: Double
 
     /// Of an element that is written as float and converted for those who read it as integer.
     static let ofFloat = 40.0
+    /// Of an element that other operators write, in float and in integers.
+    static let (ofOther, ofCarried) = (50.0, 8.0)
     /// Of an element that a layer writes, more for what takes an exponential function, and yet more beside 16 bits.
-    private static let (ofOutput, ofExponential, ofWideExponential) = (12.0, 57.0, 80.0)
+    private static let (ofOutput, ofFloatOutput, ofExponential, ofWideExponential) = (12.0, 35.0, 57.0, 80.0)
+    /// Of a product of a depthwise layer, in bytes and in words: with few channels, with a stride, and else.
+    private static let (narrow, strided, plain) = ((4.7, 5.0), (4.5, 6.6), (3.7, 5.4))
+    /// Of a product of words of another layer: with few channels, and else.
+    private static let (ofFewWords, ofWords) = (1.45, 1.57)
+    private static let fewChannels = 16
 
     init(_ node: Node, _ graph: Graph) {
         let products = Double(graph.products(of: node))
-        let count = node.outputs[0].map { Double(graph[$0].shape.count) } ?? 0
+        let shape = node.outputs[0].map { graph[$0].shape } ?? []
+        let count = Double(shape.count)
         var takesExponential = false
         var isWinograd = false
+        var (isStrided, hasFewChannels) = (false, false)
         if case .convolution(let convolution) = node.operation {
             takesExponential = [.silu, .sigmoid, .tanh].contains(convolution.activation)
-            if let x = node.inputs[0], let y = node.outputs[0], graph[x].shape.rank == 4 {
-                isWinograd = convolution.gainsFromWinograd(channels: graph[x].shape[1], output: graph[y].shape)
+            isStrided = convolution.strides.contains { $0 > 1 }
+            if let x = node.inputs[0], graph[x].shape.rank == 4 {
+                hasFewChannels = graph[x].shape[1] <= Self.fewChannels
+                isWinograd = convolution.gainsFromWinograd(channels: graph[x].shape[1], output: shape)
             }
         }
         let end = takesExponential ? Self.ofExponential * count : 0
         let wideEnd = takesExponential ? Self.ofWideExponential * count : 0
         if node.isDepthwise {
-            (inBytes, inWords, inFloat) = (4.5 * products + end, 6.2 * products + wideEnd, 12 * products + end)
+            let (ofBytes, ofWords) = hasFewChannels ? Self.narrow : isStrided ? Self.strided : Self.plain
+            (inBytes, inWords, inFloat) = (ofBytes * products + end, ofWords * products + wideEnd, 8 * products + end)
         } else {
             let written = Self.ofOutput * count
             inBytes = (isWinograd ? 0.6 : 1) * products + written + end
-            (inWords, inFloat) = (1.5 * products + written + wideEnd, 8.5 * products + end)
+            inWords = (hasFewChannels ? Self.ofFewWords : Self.ofWords) * products + written + wideEnd
+            inFloat = 2.3 * products + Self.ofFloatOutput * count + end
         }
     }
 }

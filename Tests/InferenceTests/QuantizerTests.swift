@@ -135,7 +135,7 @@ struct QuantizerTests {
         let graph = Fusion.fused(try Self.network(seed: 1).graph)
         let plan = QuantizationPlan(graph)
         let entries = plan.quantized.sorted().map {
-            SensitivityAnalysis.Entry(values: [$0], decibels: 10, slowdown: 2)
+            SensitivityAnalysis.Entry(values: [$0], decibels: 10)
         }
         let analysis = SensitivityAnalysis(graph, plan: plan, parameters: [:])
         #expect(analysis.choose(entries, maximumSlowdown: 1).isEmpty)
@@ -217,19 +217,22 @@ struct QuantizerTests {
         #expect(read.graph.nodes == quantized.graph.nodes)
     }
 
-    /// Two that cost as much as there is rather than the one that is worse than either of them.
+    /// Two that cost as much as there is rather than the one that is worse than either of them; what costs nothing beside others.
     @Test func whatStaysInFloatTakesAwayTheMostNoise() throws {
         let graph = Fusion.fused(try Self.network(seed: 1).graph)
         let plan = QuantizationPlan(graph)
-        let values = Array(plan.quantized.sorted().prefix(3))
-        let entries = zip(values, [(7.0, 1.03), (8.2, 1.02), (8.2, 1.02)]).map {
-            SensitivityAnalysis.Entry(values: [$0], decibels: $1.0, slowdown: $1.1)
-        }
+        let values = Array(plan.quantized.sorted().prefix(4))
+        let entries = zip(values, [7, 8.2, 8.2, 20]).map { SensitivityAnalysis.Entry(values: [$0], decibels: $1) }
         let analysis = SensitivityAnalysis(graph, plan: plan, parameters: [:])
         func chosen(_ maximumSlowdown: Double) -> Set<ValueID> {
-            Set(analysis.choose(entries, maximumSlowdown: maximumSlowdown).flatMap(\.values))
+            let some = analysis.choose(entries, maximumSlowdown: maximumSlowdown) { wide in
+                let times = zip(values, [0.03, 0.02, 0.02, wide.contains(values[0]) ? 0 : 0.025])
+                return times.reduce(1) { $0 + (wide.contains($1.0) ? $1.1 : 0) }
+            }
+            return Set(some.flatMap(\.values))
         }
-        #expect(chosen(1.031) == [values[0]])
+        #expect(chosen(1.01).isEmpty)
+        #expect(chosen(1.031) == [values[0], values[3]])
         #expect(chosen(1.041) == [values[1], values[2]])
         #expect(chosen(1.071) == Set(values))
     }
