@@ -164,20 +164,29 @@ void int8_pack_depthwise(const struct int8_kernels *kernels, const int8_t *weigh
         pack_three(kernels, weight, weight_zero, packed, channels, (int8_t *)packed + int8_depthwise_floats(kernels->width, channels, 9));
 }
 
+typedef uint8_t sixteen_octets __attribute__((vector_size(16)));
+typedef uint16_t eight_pairs __attribute__((vector_size(16)));
+
+/// Of eight octets each: the sums of numbers 0, 1, 4 and 5, and of 2, 3, 6 and 7, then twice 0.
+static eight_pairs lane_sums(sixteen_octets x) {
+    typedef uint64_t eights __attribute__((vector_size(16)));
+    const eights pairs = (eights)(((eight_pairs)x & 0xff) + ((eight_pairs)x >> 8));
+    return (eight_pairs)((pairs + (pairs >> 32)) & 0xffffffff);
+}
+
 int int8_lane_limit_holds(const int8_t *weight, ptrdiff_t steps) {
-    int holds = 1;
-    for (ptrdiff_t first = 0; first < steps; first += 8) {
-        int8_t w[8] = {0};
-        memcpy(w, weight + first, (size_t)(steps - first < 8 ? steps - first : 8));
-        // Of products 0, 1, 4 and 5, and of 2, 3, 6 and 7.
-        int positive[2] = {0}, negative[2] = {0};
-        for (int i = 0; i < 8; i++) {
-            positive[i / 2 % 2] += w[i] > 0 ? w[i] : 0;
-            negative[i / 2 % 2] -= w[i] < 0 ? w[i] : 0;
-        }
-        for (int lane = 0; lane < 2; lane++) holds &= positive[lane] <= 128 && negative[lane] <= 128;
+    typedef int8_t sixteen_weights __attribute__((vector_size(16)));
+    eight_pairs largest = {0};
+    for (ptrdiff_t first = 0; first < steps; first += 16) {
+        sixteen_weights w = {0};
+        memcpy(&w, weight + first, (size_t)(steps - first < 16 ? steps - first : 16));
+        const sixteen_octets positive = (sixteen_octets)(w & (w > 0)), negative = -(sixteen_octets)(w & (w < 0));
+        largest = __builtin_elementwise_max(largest, lane_sums(positive));
+        largest = __builtin_elementwise_max(largest, lane_sums(negative));
     }
-    return holds;
+    for (int i = 0; i < 8; i++)
+        if (largest[i] > 128) return 0;
+    return 1;
 }
 
 int int8_lane_limits_hold(const int8_t *weight, ptrdiff_t filters, ptrdiff_t channels, ptrdiff_t taps) {
