@@ -23,6 +23,7 @@ struct SensitivityAnalysis {
     private static let (leastDecibels, leastDecibelsOfMany, tolerableNoise) = (30.0, 45.0, 0.02)
     /// Where they do not, what takes more than this share of the time that there is has to be this sensitive.
     private static let (largestShare, leastDecibelsOfLargest) = (0.5, 20.0)
+
     /// Values that are kept wide together, with their ratio at the head that suffers most.
     struct Entry: Sendable {
         var values: [ValueID]
@@ -41,17 +42,9 @@ struct SensitivityAnalysis {
     /// Values that can be stored in 16 bits; others that are kept wide stay float.
     private let words: Set<ValueID>
     private let wordGroups: [Set<ValueID>]
-    /// A node with weights: its time, and the values that make it compute in float if they stay float, in words if they are words.
-    private struct Layer {
-        var time: LayerTime
-        var isInteger: Bool
-        var reads: [ValueID]
-        var meets: [ValueID]
-    }
-    private let timedLayers: [Layer]
     /// Carriers that hand on what is stored, in order.
     private let passing: [Node]
-    private let timeOfOthers: Double
+    private let networkTime: NetworkTime
 
     init(_ graph: Graph, plan: QuantizationPlan, parameters: [ValueID: QuantizationParameters]) {
         self.graph = graph
@@ -62,21 +55,8 @@ struct SensitivityAnalysis {
         heads = outputs.isEmpty ? graph.outputs : outputs
         wordGroups = plan.wordGroups()
         words = wordGroups.reduce(into: []) { $0.formUnion($1) }
-        passing = graph.nodes.enumerated().filter { plan.carriers.contains($0) && $1.operation.passesChannels }.map(
-            \.element)
-        timedLayers = graph.nodes.enumerated().filter { $0.element.operation.hasWeights }.map { index, node in
-            // A residual is added behind the sums; depthwise layers have one kernel that reads or writes words.
-            let meets = [node.inputs[0], node.isDepthwise ? node.outputs[0] : nil]
-            return Layer(
-                time: LayerTime(node, graph), isInteger: plan.layers.contains(index),
-                reads: node.inputs.compactMap { $0 }, meets: meets.compactMap { $0 })
-        }
-        timeOfOthers = graph.nodes.enumerated().reduce(0) { sum, other in
-            let node = other.element
-            guard !node.operation.hasWeights, !node.operation.isReshape, let y = node.outputs[0] else { return sum }
-            let time = plan.storesIntegers(other.offset) ? LayerTime.ofCarried : LayerTime.ofOther
-            return sum + time * Double(graph[y].shape.count)
-        }
+        passing = plan.carriers.sorted().map { graph.nodes[$0] }.filter(\.operation.passesChannels)
+        networkTime = NetworkTime(graph, plan: plan)
     }
 
     /// All values that are rounded, the most sensitive first.
@@ -182,11 +162,7 @@ struct SensitivityAnalysis {
 
     /// Values that are rounded where they are computed; the others are copies of them.
     private var sources: [ValueID] {
-        let producers = graph.producers
-        return plan.quantized.filter { id in
-            guard let index = producers[id] else { return true }
-            return !(plan.carriers.contains(index) && graph.nodes[index].operation.passesChannels)
-        }.sorted()
+        plan.quantized.subtracting(passing.flatMap { $0.outputs.compactMap { $0 } }).sorted()
     }
 
     /// Sources that are wide together or not at all.
@@ -196,79 +172,9 @@ struct SensitivityAnalysis {
         return alone + wordGroups.map { group in sources.filter(group.contains) }
     }
 
-    private enum Width { case bytes, words, float }
-
     private func slowdown(_ values: [ValueID]) -> Double {
-        var widths = [Width](repeating: .bytes, count: graph.values.count)
-        var (before, after) = (timeOfOthers, timeOfOthers)
-        for id in closure(values.filter(words.contains)) { widths[id.index] = .words }
-        for id in closure(values.filter { !words.contains($0) }) {
-            widths[id.index] = .float
-            after += LayerTime.ofFloat * Double(graph[id].shape.count)
-        }
-        for layer in timedLayers {
-            before += layer.isInteger ? layer.time.inBytes : layer.time.inFloat
-            after +=
-                !layer.isInteger || layer.reads.contains { widths[$0.index] == .float }
-                ? layer.time.inFloat
-                : layer.meets.contains { widths[$0.index] == .words } ? layer.time.inWords : layer.time.inBytes
-        }
-        return before > 0 ? after / before : 1
-    }
-}
-
-/// How long a layer takes on a processor with AVX2, in units of a multiplication among many of a convolution of bytes, about 9 ps,
-/// as the kernels were measured (`brokerside model bench --profile`).
-private struct LayerTime {
-    let inBytes: Double
-    /// With inputs of 16 bits, or depthwise outputs.
-    let inWords: Double
-    let inFloat: Double
-
-    /// Of an element that is written as float and converted for those who read it as integer.
-    static let ofFloat = 40.0
-    /// Of an element that other operators write, in float and in integers.
-    static let (ofOther, ofCarried) = (50.0, 8.0)
-    /// Of an element that a layer writes, more for what takes an exponential function, and yet more beside 16 bits.
-    private static let (ofOutput, ofFloatOutput, ofExponential, ofWideExponential) = (12.0, 35.0, 57.0, 80.0)
-    /// Of a product of a depthwise layer, in bytes and in words: with few channels, with a stride, and else.
-    private static let (narrow, strided, plain) = ((4.7, 5.0), (4.5, 6.6), (3.7, 5.4))
-    /// Of a product of words of another layer: with few channels, and else.
-    private static let (ofFewWords, ofWords) = (1.45, 1.57)
-    private static let fewChannels = 16
-
-    init(_ node: Node, _ graph: Graph) {
-        let products = Double(graph.products(of: node))
-        let shape = node.outputs[0].map { graph[$0].shape } ?? []
-        let count = Double(shape.count)
-        var takesExponential = false
-        var isWinograd = false
-        var (isStrided, hasFewChannels) = (false, false)
-        if case .convolution(let convolution) = node.operation {
-            takesExponential = [.silu, .sigmoid, .tanh].contains(convolution.activation)
-            isStrided = convolution.strides.contains { $0 > 1 }
-            if let x = node.inputs[0], graph[x].shape.rank == 4 {
-                hasFewChannels = graph[x].shape[1] <= Self.fewChannels
-                isWinograd = convolution.gainsFromWinograd(channels: graph[x].shape[1], output: shape)
-            }
-        }
-        let end = takesExponential ? Self.ofExponential * count : 0
-        let wideEnd = takesExponential ? Self.ofWideExponential * count : 0
-        if node.isDepthwise {
-            let (ofBytes, ofWords) = hasFewChannels ? Self.narrow : isStrided ? Self.strided : Self.plain
-            (inBytes, inWords, inFloat) = (ofBytes * products + end, ofWords * products + wideEnd, 8 * products + end)
-        } else {
-            let written = Self.ofOutput * count
-            inBytes = (isWinograd ? 0.6 : 1) * products + written + end
-            inWords = (hasFewChannels ? Self.ofFewWords : Self.ofWords) * products + written + wideEnd
-            inFloat = 2.3 * products + Self.ofFloatOutput * count + end
-        }
-    }
-}
-
-extension Node {
-    var isDepthwise: Bool {
-        if case .convolution(let convolution) = operation { convolution.groups > 1 } else { false }
+        networkTime.slowdown(
+            wide: closure(values.filter { !words.contains($0) }), words: closure(values.filter(words.contains)))
     }
 }
 
